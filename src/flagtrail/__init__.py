@@ -1,0 +1,3 @@
+"""One trail of every feature-flag change, whichever vendor made it."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,263 @@
+"""Talks to one vendor with one credential: every request that flagtrail makes goes through `Api.get` or `Api.post`.
+
+It builds each URL itself, sends the credential to the configured host only, never follows a redirect, waits for the
+vendor's limits, retries what passes by itself, and turns everything else into the errors of `flagtrail.errors`.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Self
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import pydantic_core
+import tenacity
+
+from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
+from flagtrail.limit import Dialect, Limiter
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 15.0  # the longest silence
+TOTAL_SECONDS = 60.0  # the longest answer, however steadily it drips
+LARGEST_BODY = 20 * 2**20  # bytes, unpacked
+LONGEST_RETRY_AFTER = 900.0  # seconds
+ATTEMPTS = 6
+BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=60)
+TRANSIENT = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
+CLOCK_STEP = timedelta(seconds=60)
+
+Params = Mapping[str, str | int]
+
+
+class Answer(NamedTuple):
+    """One understood response: the parsed JSON body, and the vendor's own time by its Date header (None if absent)."""
+
+    body: Any
+    date: datetime | None
+
+
+def no_limits(headers: Mapping[str, str], date: datetime | None) -> list[Any]:
+    """Return nothing: the dialect of a vendor that does not tell its limits in headers."""
+    return []
+
+
+class Api:
+    """A vendor's HTTP API as one credential sees it; safe to use from many threads.
+
+    `headers` carry the credential and are sent to `base_url` only. `hints` says what a person should do about a status
+    (401, 403, 404). `secrets` are texts that never leave in an error message. `transport` replaces the network.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str],
+        dialect: Dialect = no_limits,
+        hints: Mapping[int, str] | None = None,
+        secrets: tuple[str, ...] = (),
+        transport: httpx.BaseTransport | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.host = urlsplit(self.base_url).netloc
+        self.requests = 0
+        self._headers = {"accept": "application/json", "user-agent": "flagtrail", **headers}
+        self._dialect = dialect
+        self._hints = dict(hints or {})
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._transport = transport
+        self._attempts = attempts
+        self._limiter = Limiter()
+        self._thread = threading.local()
+        self._clients: list[httpx.Client] = []
+        self._clock: tuple[datetime, float] | None = None
+        self._lock = threading.Lock()
+
+    def get(self, path: str, params: Params | None = None, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """Return the answer to a GET, after waiting and retrying as long as that can help.
+
+        Raises AccessDenied, Unavailable, RateLimited, UnexpectedResponse or Redirected.
+        """
+        return self._ask("GET", path, params, headers, None)
+
+    def post(
+        self, path: str, params: Params | None = None, *, json: Any, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Return the answer to a POST that only reads, and so may be repeated; raises what `get` raises."""
+        return self._ask("POST", path, params, headers, json)
+
+    def now(self) -> datetime | None:
+        """Return the vendor's present time, by its newest Date header; None before the first answer."""
+        with self._lock:
+            if self._clock is None:
+                return None
+            date, at = self._clock
+        return date + timedelta(seconds=time.monotonic() - at)
+
+    def close(self) -> None:
+        """Wake every waiting thread with Unavailable, and let no further request start."""
+        self._limiter.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+        with self._lock:
+            for client in self._clients:
+                client.close()
+
+    def _ask(
+        self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
+    ) -> Answer:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Unavailable),
+            wait=_wait,
+            stop=tenacity.stop_after_attempt(self._attempts),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return retrying(self._ask_once, method, path, params, headers, json)
+
+    def _sleep(self, seconds: float) -> None:
+        if not self._limiter.pause(seconds):
+            raise Unavailable(f"{self.host}: stopped while waiting to try again")
+
+    def _ask_once(
+        self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
+    ) -> Answer:
+        if not self._limiter.acquire():
+            raise Unavailable(f"{self.host}: stopped before asking")
+        allowances: list[Any] = []
+        try:
+            with self._client().stream(method, self.base_url + path, params=params, headers=headers, json=json) as r:
+                self.requests += 1
+                date = self._date(r.headers)
+                allowances = list(self._dialect(r.headers, date))
+                body = _read(r, time.monotonic() + TOTAL_SECONDS)
+                self._check(r, body, date)
+        except httpx.TimeoutException as error:
+            raise Unavailable(f"{self.host} does not answer in time ({type(error).__name__})") from None
+        except httpx.TransportError as error:
+            raise Unavailable(f"{self.host} cannot be reached, or cut its answer off: {self._clean(error)}") from None
+        except httpx.DecodingError:
+            raise Unavailable(f"{self.host} sent a body that cannot be unpacked") from None
+        finally:
+            self._limiter.release(allowances)
+        return Answer(self._parse(r, body), date)
+
+    def _client(self) -> httpx.Client:
+        client: httpx.Client | None = getattr(self._thread, "client", None)
+        if client is None:
+            client = httpx.Client(
+                headers=self._headers,
+                timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+                transport=self._transport,
+                follow_redirects=False,
+                trust_env=False,  # a proxy variable must not silently reroute the credential
+            )
+            self._thread.client = client
+            with self._lock:
+                self._clients.append(client)
+        return client
+
+    def _date(self, headers: httpx.Headers) -> datetime | None:
+        """Return the vendor's time, or None when it is absent or runs backwards: a cache may be answering."""
+        try:
+            date = parsedate_to_datetime(headers["date"]).astimezone(UTC)
+        except (KeyError, ValueError):
+            return None
+        now = self.now()
+        if now is not None and date < now - CLOCK_STEP:
+            return None
+        with self._lock:
+            if self._clock is None or date >= self._clock[0]:
+                self._clock = (date, time.monotonic())
+        return date
+
+    def _check(self, response: httpx.Response, body: bytes, date: datetime | None) -> None:
+        status = response.status_code
+        if status == 200:
+            return
+        said = self._said(body)
+        if 300 <= status < 400:
+            raise Redirected(f"{self.host} answers with a redirect ({status})", self._same_host(response))
+        if status == 429:
+            retry_after = _retry_after(response.headers.get_list("retry-after"), date)
+            raise RateLimited(f"{self.host} asks us to slow down (429){said}", retry_after)
+        if status in TRANSIENT:
+            raise Unavailable(f"{self.host} is failing ({status}){said}")
+        if status in (401, 403, 404):
+            raise AccessDenied(f"{self.host} refuses ({status}){said}. {self._hints.get(status, '')}".strip(), status)
+        raise UnexpectedResponse(f"{self.host} answers {status} to {response.request.url.path}{said}")
+
+    def _parse(self, response: httpx.Response, body: bytes) -> Any:
+        kind = response.headers.get("content-type", "")
+        if "json" not in kind.lower():
+            raise UnexpectedResponse(f"{self.host} sent {kind or 'a body of no stated type'} instead of JSON")
+        try:
+            return pydantic_core.from_json(body, allow_inf_nan=False)
+        except ValueError:
+            # Cut off in the middle more often than wrong: worth another try before it is reported.
+            raise Unavailable(f"{self.host} sent a body that is not whole JSON ({len(body)} bytes)") from None
+
+    def _said(self, body: bytes) -> str:
+        """Return the vendor's own words about a failure, short, on one line, and without our secrets."""
+        try:
+            answer = pydantic_core.from_json(body)
+            text = str(answer.get("message") or answer.get("code") or "") if isinstance(answer, dict) else ""
+        except ValueError:
+            text = body.decode("utf-8", "replace") if len(body) < 200 and not body.lstrip().startswith(b"<") else ""
+        text = " ".join(self._clean(text).split()).rstrip(".")
+        return f": {text[:200]}" if text else ""
+
+    def _clean(self, text: object) -> str:
+        cleaned = str(text)
+        for secret in self._secrets:
+            cleaned = cleaned.replace(secret, "***")
+        return cleaned
+
+    def _same_host(self, response: httpx.Response) -> str | None:
+        target = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
+        base = urlsplit(self.base_url)
+        same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
+        return target.path if same and response.headers.get("location") else None
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_bytes():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise UnexpectedResponse(f"{response.url.host} sent more than {LARGEST_BODY >> 20} MiB in one answer")
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{response.url.host} takes longer than {TOTAL_SECONDS:.0f} s for one answer")
+    return bytes(body)
+
+
+def _retry_after(values: list[str], date: datetime | None) -> float | None:
+    """Return the longest wait that Retry-After headers ask for, in seconds; they hold seconds or a date."""
+    waits = []
+    for value in values:
+        try:
+            waits.append(float(int(value)))
+        except ValueError:
+            try:
+                waits.append((parsedate_to_datetime(value) - (date or datetime.now(UTC))).total_seconds())
+            except (ValueError, TypeError):
+                continue
+    return min(max(waits), LONGEST_RETRY_AFTER) if waits and max(waits) > 0 else None
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Return how long to wait before the next try: the vendor's wish is the least, with some jitter on top."""
+    wait = float(BACKOFF(state))
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        wait = max(wait, error.retry_after + random.uniform(0, 0.25))  # noqa: S311
+    return max(wait, 0.1)

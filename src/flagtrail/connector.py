@@ -1,0 +1,170 @@
+"""The plugin contract: all that a vendor's package has to know about flagtrail.
+
+A connector never sleeps, retries, looks at status codes, stores, schedules or asks the clock: `Api` and the core do.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.metadata import entry_points
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
+
+from flagtrail.api import Api
+from flagtrail.errors import ConfigError
+from flagtrail.event import Event, Record
+from flagtrail.window import Window
+
+GROUP = "flagtrail.connectors"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One log of a source: `audit_log`, or with a scope, `flag_events[default/production]`.
+
+    `label` is what people call the scope, when the name holds an opaque id. `account` is the vendor's id of whose log
+    it is: a store never mixes two in one stream. `page` is the number of records in a full response. `scope` is for the
+    connector's own use.
+    """
+
+    name: str
+    page: int = 100
+    label: str | None = None
+    account: str | None = None
+    scope: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The records of one response, and the window whose every record is now known because of it.
+
+    `covers` is None when the answer proves nothing by itself (an opaque cursor proves the whole window on its last
+    page). `date` is the vendor's Date of the answer: the core claims nothing that is younger than the settling time.
+    """
+
+    records: Sequence[Record]
+    covers: Window | None
+    date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A window that the vendor's API cannot show whole: what could be read is in `records`, the rest becomes a gap.
+
+    `expected` is the number that the vendor counts, None when it does not say.
+    """
+
+    window: Window
+    reason: str
+    records: Sequence[Record] = field(default=())
+    expected: int | None = None
+
+
+class Count(NamedTuple):
+    """The vendor's own number of records in a window: for sizing work, never a proof."""
+
+    window: Window
+    records: int
+
+
+def _base_url(url: str) -> str:
+    """Return a base URL that may carry a credential: https, or plain http on loopback; ValueError otherwise."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is not a web address; write https://host")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("a base URL is only scheme, host and path: no credential, query or fragment")
+    if parts.scheme == "http" and not _loopback(parts.hostname):
+        raise ValueError(f"{url!r} would send the credential unencrypted; write https://{parts.netloc}{parts.path}")
+    return url.rstrip("/")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _secret(value: Any) -> Any:
+    """Return the secret that `{ env = "NAME" }` or `{ file = "path" }` names; ValueError says what is missing."""
+    if isinstance(value, SecretStr):
+        return value
+    if isinstance(value, dict) and value.keys() == {"env"}:
+        secret = os.environ.get(value["env"], "")
+        where = f"environment variable {value['env']}"
+    elif isinstance(value, dict) and value.keys() == {"file"}:
+        where = f"file {value['file']}"
+        try:
+            secret = Path(value["file"]).expanduser().read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise ValueError(f"{where} cannot be read: {reason}") from None
+    else:
+        raise ValueError('a secret does not stand in the config; write { env = "NAME" } or { file = "/path" }')
+    if not secret.strip():
+        raise ValueError(f"{where} is not set or empty")
+    if not secret.strip().isprintable():
+        raise ValueError(f"{where} holds more than one line or a control character")
+    return SecretStr(secret.strip())
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+
+
+class Connector(BaseModel, ABC):
+    """How to read one vendor. A subclass's fields are its settings in the config; secrets are of type `Secret`.
+
+    `vendor` is the entry point's name. Instances are frozen and hold no state, so any thread may use one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    vendor: ClassVar[str]
+
+    base_url: BaseUrl
+
+    @abstractmethod
+    def connect(self, transport: httpx.BaseTransport | None = None) -> Api:
+        """Return the vendor's API with this credential; asks nothing yet. Tests pass another transport."""
+
+    @abstractmethod
+    def streams(self, api: Api) -> list[Stream]:
+        """Return the logs that this credential sees; asks the vendor at least once, so a bad credential shows here."""
+
+    @abstractmethod
+    def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
+        """Yield every record in the window; records outside of it may come along.
+
+        The windows that the pages cover, and the holes, add up to the whole window, or an error is raised.
+        """
+
+    @abstractmethod
+    def event(self, stream: Stream, record: Record) -> Event:
+        """Return what a record means; the same record always gives the same event, and no record is refused."""
+
+    def counts(self, api: Api, stream: Stream, window: Window) -> list[Count]:
+        """Return the vendor's own numbers for consecutive parts of a window; empty when it tells none."""
+        return []
+
+
+def installed() -> dict[str, type[Connector]]:
+    """Return every installed connector by name, found through the entry points of `flagtrail.connectors`.
+
+    Raises ConfigError when one of them cannot be loaded.
+    """
+    found: dict[str, type[Connector]] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            found[point.name] = point.load()
+        except Exception as error:
+            raise ConfigError(f"connector {point.name!r} ({point.value}) cannot be loaded: {error}") from error
+    return found

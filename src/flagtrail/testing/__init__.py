@@ -1,0 +1,1 @@
+"""What a connector is tested with: simulators, faults and the conformance suite."""

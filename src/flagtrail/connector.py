@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,12 +30,13 @@ class Stream:
     """One log of a source: `audit_log`, or with a scope, `flag_events[default/production]`.
 
     `label` is what people call the scope, when the name holds an opaque id. `account` is the vendor's id of whose log
-    it is: a store never mixes two in one stream. `page` is the number of records in a full response. `scope` is for the
-    connector's own use.
+    it is: a store never mixes two in one stream. `page` is the number of records in a full response. `span` is the
+    longest window that may be asked of `pages`, None for any. `scope` is for the connector's own use.
     """
 
     name: str
     page: int = 100
+    span: timedelta | None = None
     label: str | None = None
     account: str | None = None
     scope: tuple[str, ...] = ()
@@ -142,7 +143,7 @@ class Connector(BaseModel, ABC):
 
     @abstractmethod
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
-        """Yield every record in the window; records outside of it may come along.
+        """Yield every record in a window no longer than the stream's span; records outside of it may come along.
 
         The windows that the pages cover, and the holes, add up to the whole window, or an error is raised.
         """

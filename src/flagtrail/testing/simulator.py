@@ -228,7 +228,7 @@ class _Connection(BaseHTTPRequestHandler):
     wbufsize = -1
     server: _Server
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the request log is `Simulator.requests`."""
 
     def do_GET(self) -> None:

@@ -1,0 +1,189 @@
+"""Reads the config: one TOML file, checked before anything starts.
+
+Every mistake is told in one line that names the file, the place and the right form. Secrets are fetched only when a
+source is built, so that the table can be queried without them.
+"""
+
+import difflib
+import os
+import tomllib
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from flagtrail.connector import Connector, Secret, installed
+from flagtrail.errors import ConfigError
+from flagtrail.source import Source
+from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span
+
+VARIABLE = "FLAGTRAIL_CONFIG"
+DEFAULT = "flagtrail.toml"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _span(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    return parse_span(str(value))
+
+
+def _start(value: Any) -> datetime | timedelta:
+    """Return the start of a source: a span back from now, or an instant in UTC, which is not in the future."""
+    if isinstance(value, str):
+        try:
+            return parse_span(value)
+        except ValueError:
+            value = parse_moment(value, datetime.now(UTC))
+    if not isinstance(value, date):  # a datetime is a date too
+        raise ValueError(f"{value!r} is not {MOMENT_FORM}")  # noqa: TRY004 - pydantic reports ValueError
+    start = in_utc(value)
+    if start > datetime.now(UTC):
+        raise ValueError(f"{value} lies in the future")
+    return start
+
+
+def _store_url(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        has_password = make_url(value).password is not None
+    except ArgumentError:
+        has_password = False
+    if has_password:
+        raise ValueError('it holds a password, which does not stand in the config; write url = { env = "NAME" }')
+    return SecretStr(value)
+
+
+Span = Annotated[timedelta, BeforeValidator(_span)]
+
+
+class StoreSettings(BaseModel):
+    """The table `[store]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: Annotated[Secret, BeforeValidator(_store_url)] = SecretStr("sqlite:///flagtrail.db")
+    """sqlite:///file (relative to the config), postgresql://host/name, or { env = "NAME" } when it has a password."""
+
+
+class SourceSettings(BaseModel):
+    """One `[[source]]`; the keys that are not listed here are the connector's own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    """What you call it. It is part of every event's id: renaming a source starts its trail again."""
+    connector: str
+    """Which connector reads it; `flagtrail connectors` lists them."""
+    start: Annotated[datetime | timedelta, BeforeValidator(_start)] = timedelta(days=365)
+    """From when on everything is wanted: a date, an instant, or a span back from now such as 90d."""
+    every: Annotated[Span, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
+    """How often `flagtrail run` looks for changes."""
+    settle: Annotated[Span, Field(le=timedelta(days=1))] = timedelta(minutes=15)
+    """How late the vendor may show an entry: younger time is read at every look, and not counted as covered yet."""
+    parallel: Annotated[int, Field(ge=1, le=32)] = 4
+    """How many windows are read at the same time."""
+
+    def build(self, connectors: dict[str, type[Connector]]) -> Source:
+        """Return the source, its secrets fetched; raises ConfigError with a line for each mistake."""
+        where = f"source {self.name!r}"
+        kind = connectors.get(self.connector)
+        if kind is None:
+            known = ", ".join(connectors) or "none is installed"
+            raise ConfigError(f"{where}: there is no connector {self.connector!r}; installed: {known}")
+        core = {name: getattr(self, name) for name in ("name", "start", "every", "settle", "parallel")}
+        names = [*SourceSettings.model_fields, *kind.model_fields]
+        connector = _validated(kind, self.model_extra or {}, where, names)
+        return Source(connector=connector, **core)
+
+
+class Config(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    store: StoreSettings = StoreSettings()
+    source: list[SourceSettings] = []
+
+    def sources(self, only: list[str] | None = None) -> list[Source]:
+        """Return every source, or those named; raises ConfigError with a line for each mistake in any of them."""
+        unknown = set(only or []) - {source.name for source in self.source}
+        if unknown:
+            known = ", ".join(source.name for source in self.source) or "none"
+            raise ConfigError(f"there is no source {min(unknown)!r} in the config; there is: {known}")
+        connectors = installed()
+        built, mistakes = [], []
+        for settings in self.source:
+            if only and settings.name not in only:
+                continue
+            try:
+                built.append(settings.build(connectors))
+            except ConfigError as error:
+                mistakes.append(str(error))
+        if mistakes:
+            raise ConfigError("\n".join(mistakes))
+        if not built:
+            raise ConfigError("the config has no [[source]]; `flagtrail init` writes an example")
+        return built
+
+
+def config_path(given: Path | None) -> Path:
+    """Return the config file to read: the one given, the one FLAGTRAIL_CONFIG names, or ./flagtrail.toml."""
+    return given or Path(os.environ.get(VARIABLE) or DEFAULT)
+
+
+def load(given: Path | None = None) -> Config:
+    """Return the checked config; raises ConfigError with a line for each mistake."""
+    path = config_path(given)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no config {path}; `flagtrail init` writes one, or name another with --config"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"config {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"config {path} is not UTF-8 text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"config {path} is not whole TOML: {error}") from None
+    config = _validated(Config, raw, f"config {path}", list(Config.model_fields))
+    names = [source.name for source in config.source]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f"config {path}: two sources are called {twice!r}; give each a name of its own")
+    return config
+
+
+def store_url(config: Config, given: Path | None = None) -> str:
+    """Return the database's URL; a relative SQLite file lies beside the config, wherever the command is run from."""
+    url = config.store.url.get_secret_value()
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix:
+        return prefix + str(config_path(given).absolute().parent / url.removeprefix(prefix))
+    return url
+
+
+def _validated(model: type[Model], raw: dict[str, Any], where: str, names: list[str]) -> Model:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        lines = [_line(detail, where, names) for detail in error.errors(include_url=False, include_input=False)]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _line(detail: Any, where: str, names: list[str]) -> str:
+    """Return one mistake in one line."""
+    place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(detail["loc"][-1]), names, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+        return f"{where}: unknown setting {place!r}{hint}"
+    if detail["type"] == "missing":
+        return f"{where}: the setting {place!r} is missing"
+    return f"{where}: {place}: {detail['msg'].removeprefix('Value error, ')}"

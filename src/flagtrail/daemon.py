@@ -1,0 +1,84 @@
+"""Runs every source on its schedule until it is told to stop."""
+
+import signal
+import threading
+from datetime import UTC, datetime
+from types import FrameType
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from flagtrail.errors import FlagtrailError
+from flagtrail.source import Source
+from flagtrail.store import Store
+from flagtrail.sync import Report, Session
+
+GRACE = 4.0  # seconds for the pages under way to be stored; then the rest stays a gap for the next start
+
+log = structlog.get_logger()
+
+
+class Daemon:
+    """One job for each source; a tick that overruns is never doubled, and a late one is never dropped."""
+
+    def __init__(self, sources: list[Source], store: Store) -> None:
+        self.sources = sources
+        self.store = store
+        self.stopped = threading.Event()
+        self.sessions = [Session(source, store) for source in sources]
+
+    def run(self) -> bool:
+        """Read until SIGTERM, SIGINT or `stop`; return whether everything came to its end within the grace."""
+        scheduler = BackgroundScheduler(
+            executors={"default": ThreadPoolExecutor(len(self.sources))},
+            # APScheduler's own default drops a tick that is one second late.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            timezone=UTC,
+        )
+        for session in self.sessions:
+            seconds = session.source.every.total_seconds()
+            name = session.source.name
+            scheduler.add_job(
+                self.tick, "interval", seconds=seconds, args=[session], id=name, next_run_time=datetime.now(UTC)
+            )
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._signalled)
+        scheduler.start()
+        log.info("daemon_started", sources=[source.name for source in self.sources], store=self.store.shown)
+        while not self.stopped.wait(3600):
+            pass
+        return self._shut_down(scheduler)
+
+    def stop(self) -> None:
+        """Make `run` return soon."""
+        self.stopped.set()
+
+    def tick(self, session: Session) -> Report | None:
+        """Fill the gaps of one source once; what goes wrong is logged, and tried again at the next tick."""
+        try:
+            report = session.fill()
+        except FlagtrailError as error:
+            log.error("tick_failed", source=session.source.name, error=str(error))
+            return None
+        except Exception:
+            log.exception("tick_crashed", source=session.source.name)
+            return None
+        changed = sum(stream.changed for stream in report.streams.values())
+        log.info("tick", source=report.source, new=report.new, changed=changed, requests=report.requests,
+                 streams=len(report.streams), errors=len(report.errors))  # fmt: skip
+        return report
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self.stopped.set()
+
+    def _shut_down(self, scheduler: BackgroundScheduler) -> bool:
+        log.info("daemon_stopping")
+        for session in self.sessions:
+            session.stop()
+        ending = threading.Thread(target=scheduler.shutdown, daemon=True)
+        ending.start()
+        ending.join(GRACE)
+        log.info("daemon_stopped", clean=not ending.is_alive())
+        return not ending.is_alive()

@@ -1,0 +1,132 @@
+"""Opens the database so that a commit is durable, and brings its schema up to date."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from flagtrail.errors import StoreError
+from flagtrail.migrations import HEAD, KNOWN
+
+BUSY_SECONDS = 60  # how long a writer waits for another process's transaction
+MIGRATION_LOCK = 0x666C6167  # any number; PostgreSQL's advisory locks are named by one
+
+
+def open_database(url: str, *, create: bool = True) -> Engine:
+    """Return an engine on a database of the present schema, migrated if it was older.
+
+    With `create` false a database without flagtrail's tables is an error. Raises StoreError, whose message never shows
+    a password.
+    """
+    parsed = _parse(url)
+    shown = parsed.render_as_string(hide_password=True)
+    if parsed.get_backend_name() == "sqlite":
+        _check_file(parsed, create)
+    engine = _engine(parsed)
+    try:
+        with guarded(shown):
+            _migrate(engine, shown, create)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def guarded(shown: str) -> Iterator[None]:
+    """Turn a database's failure into a StoreError of one line."""
+    try:
+        yield
+    except DBAPIError as error:
+        reason = " ".join(str(error.orig).split())
+        raise StoreError(f"database {shown}: {reason}. Check [store] url, and that the database can be used") from None
+    except SQLAlchemyError as error:
+        raise StoreError(f"database {shown}: {' '.join(str(error).split())}") from None
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Run one write transaction; SQLite takes its write lock at the start, so it cannot fail half way."""
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        yield connection
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError(
+            "[store] url is no database URL; write sqlite:///flagtrail.db or postgresql://host/name"
+        ) from None
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise StoreError(f"[store] url begins with {parsed.drivername}://, but only sqlite:// and postgresql:// work")
+    return parsed
+
+
+def _check_file(url: URL, create: bool) -> None:
+    """Refuse a SQLite path that cannot work, before SQLite says it in its own words."""
+    if not url.database or url.database == ":memory:":
+        raise StoreError(
+            "[store] url names no file; write sqlite:///flagtrail.db, or four slashes for a path from the root"
+        )
+    path = Path(url.database)
+    if not create and not path.exists():
+        raise StoreError(f"there is no database {path} yet; `flagtrail sync` makes one, or name another with --config")
+    if not path.parent.is_dir():
+        raise StoreError(f"the folder {path.parent} of the database does not exist; make it, or correct [store] url")
+
+
+def _engine(url: URL) -> Engine:
+    options: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value).decode()}
+    if url.get_backend_name() == "sqlite":
+        # A connection a transaction: threads never share one, and a waiting reader never holds the file open.
+        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}, **options)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    # synchronous_commit=off would lose acknowledged commits in a crash, whatever the server's default is.
+    connect_args = {"options": "-c synchronous_commit=on -c timezone=UTC", "connect_timeout": 10}
+    return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    connection.isolation_level = None  # no implicit BEGIN: `_begin_sqlite` says which kind
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged commits when the power goes
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
+
+
+def _migrate(engine: Engine, shown: str, create: bool) -> None:
+    with engine.connect() as connection:
+        version = _version(connection)
+    if version == HEAD:
+        return
+    if version is None and not create:
+        raise StoreError(f"database {shown} holds no trail yet; `flagtrail sync` makes one")
+    if version is not None and version not in KNOWN:
+        raise StoreError(f"database {shown} was written by a newer flagtrail (schema {version}); upgrade flagtrail")
+    from flagtrail.migrations.upgrade import upgrade  # alembic is slow to import, and rarely needed
+
+    with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+        upgrade(connection)  # does nothing when another process was faster
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -1,0 +1,4 @@
+"""The schema's history; each step is a file in `versions`, run by Alembic when flagtrail starts."""
+
+KNOWN = ("0001",)
+HEAD = KNOWN[-1]

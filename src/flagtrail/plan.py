@@ -1,0 +1,79 @@
+"""Decides what to read: the gaps of a stream, cut into windows of about equal work, newest first."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from flagtrail.api import Api
+from flagtrail.connector import Connector, Count, Stream
+from flagtrail.errors import AccessDenied, SourceError
+from flagtrail.window import Window, subtract
+
+PAGES = 10  # full pages that one job should hold: enough to keep readers busy, few enough to share out evenly
+SMALL = timedelta(days=2)  # a gap no longer than this is one job, and not worth asking the vendor for counts
+UNKNOWN = timedelta(days=7)  # the length of a job where the vendor tells no counts
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One window of one stream to read, and the records expected in it; None when nobody knows."""
+
+    stream: Stream
+    window: Window
+    expected: float | None = None
+
+    @property
+    def requests(self) -> int:
+        """How many requests it should take, at least one."""
+        return max(1, math.ceil((self.expected or 0) / self.stream.page))
+
+
+def plan(
+    connector: Connector, api: Api, stream: Stream, wanted: Window, covered: Iterable[Window], *, ask: bool = True
+) -> list[Job]:
+    """Return the jobs that fill every gap of `wanted`, newest first; with `ask` false no counts are asked for."""
+    jobs: list[Job] = []
+    for gap in subtract(wanted, covered):
+        counts = _counts(connector, api, stream, gap) if ask and gap.length > SMALL else []
+        jobs += _cut(stream, gap, counts)
+    return sorted(jobs, key=lambda job: job.window.until, reverse=True)
+
+
+def _counts(connector: Connector, api: Api, stream: Stream, gap: Window) -> list[Count]:
+    """Return the vendor's counts, or none when it does not give them: they only size the work."""
+    try:
+        return connector.counts(api, stream, gap)
+    except AccessDenied as error:
+        if error.status == 401:
+            raise
+        return []
+    except SourceError:
+        return []
+
+
+def _cut(stream: Stream, gap: Window, counts: list[Count]) -> list[Job]:
+    longest = stream.span or gap.length
+    if not counts:
+        length = gap.length if gap.length <= SMALL else UNKNOWN
+        return [Job(stream, window) for window in gap.pieces(min(length, longest))]
+    target = PAGES * stream.page
+    jobs: list[Job] = []
+    since, expected = gap.since, 0.0
+    for number, (window, records) in enumerate(counts, start=1):
+        expected += records
+        if expected < target and number < len(counts):
+            continue
+        # The cuts follow the counts, and always add up to the whole gap, whatever the counts leave out.
+        until = gap.until if number == len(counts) else window.until
+        if until > since:
+            jobs += _even(stream, Window(since, until), expected, target, longest)
+            since, expected = until, 0.0
+    return jobs
+
+
+def _even(stream: Stream, window: Window, expected: float, target: int, longest: timedelta) -> list[Job]:
+    """Return jobs of equal length, none longer than allowed, with about `target` records each."""
+    parts = max(int(expected // (2 * target)) + 1, math.ceil(window.length / longest))
+    pieces = window.split(parts)
+    return [Job(stream, piece, expected / len(pieces)) for piece in pieces]

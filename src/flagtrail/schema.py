@@ -1,0 +1,156 @@
+"""The tables. People query them with plain SQL, so names, types and comments here are an interface.
+
+Every instant is UTC with milliseconds: TIMESTAMPTZ in PostgreSQL; in SQLite text such as 2026-03-01T14:03:00.000Z,
+which sorts by time and which its date functions read.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Dialect, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlmodel import Field, SQLModel
+
+from flagtrail.window import iso
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored so that both databases sort and read it."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return TIMESTAMPTZ for PostgreSQL and TEXT elsewhere."""
+        chosen: TypeEngine[Any] = TIMESTAMP(timezone=True) if dialect.name == "postgresql" else Text()
+        return dialect.type_descriptor(chosen)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Return what is written."""
+        return value if value is None or dialect.name == "postgresql" else iso(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return what was written, as an aware UTC datetime."""
+        if value is None:
+            return None
+        return (value if isinstance(value, datetime) else datetime.fromisoformat(value)).astimezone(UTC)
+
+
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class EventRow(SQLModel, table=True):
+    """One change by one actor to one object."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("event_by_time", "occurred_at", "id"),
+        Index("event_by_stream", "source", "stream", "occurred_at"),
+        Index("event_by_object", "object_key", "occurred_at"),
+        Index("event_by_related", "related_event", postgresql_where=text("related_event IS NOT NULL")),
+    )
+
+    id: str = Field(primary_key=True, description="stable: made from source, stream and vendor_id")
+    source: str = Field(description="name of the source in the config")
+    vendor: str = Field(description="launchdarkly, configcat")
+    stream: str = Field(description="audit_log, flag_events[project/environment], audit_log[organization id]")
+    vendor_id: str = Field(description="the vendor's own id of the entry")
+    occurred_at: datetime = Field(sa_type=Instant, description="when it happened, by the vendor")
+    first_seen_at: datetime = Field(sa_type=Instant, description="when it was stored here first")
+    actor_kind: str = Field(description="member, token, app, system, unknown")
+    actor_id: str | None = Field(default=None, description="the vendor's id of the actor")
+    actor_name: str | None = Field(default=None, description="the name that the vendor shows")
+    actor_email: str | None = Field(default=None, description="e-mail of a person")
+    action: str = Field(description="the shared verb, or the vendor's word when no verb fits")
+    vendor_action: str = Field(description="the vendor's word, verbatim; several are joined by commas")
+    object_kind: str | None = Field(default=None, description="flag, segment, environment, member, ...")
+    object_key: str | None = Field(default=None, description="key of what was changed")
+    object_name: str | None = Field(default=None, description="name of what was changed")
+    project: str | None = Field(default=None, description="project key (LaunchDarkly), product (ConfigCat)")
+    environment: str | None = Field(
+        default=None, description="the one environment that was changed; null: none or several"
+    )
+    organization: str | None = Field(default=None, description="the vendor's id of the account or organization")
+    location: str | None = Field(default=None, description="the place in the vendor's own words (ConfigCat's `where`)")
+    summary: str | None = Field(default=None, description="the change in a short phrase, for people")
+    comment: str | None = Field(default=None, description="the reason that the actor gave")
+    changes: list[dict[str, Any]] | None = Field(
+        default=None, sa_type=Document, description="JSON list of {path, before, after}"
+    )
+    impact: dict[str, Any] | None = Field(
+        default=None, sa_type=Document, description="JSON of the measured effect on evaluations (flag events)"
+    )
+    change_set: str | None = Field(default=None, description="groups the events of one save (ConfigCat, older items)")
+    related_event: str | None = Field(default=None, description="id of the audit entry that a flag event belongs to")
+    url: str | None = Field(default=None, description="the vendor's own page about it")
+    revision: int = Field(default=1, description="1, and one more each time the vendor showed other content")
+    vanished_at: datetime | None = Field(
+        default=None, sa_type=Instant, description="since when the vendor no longer shows it"
+    )
+
+
+class RecordRow(SQLModel, table=True):
+    """The vendor's entry behind an event, untouched, once per revision."""
+
+    __tablename__ = "record"
+
+    event_id: str = Field(primary_key=True, description="id of the event")
+    revision: int = Field(primary_key=True, description="which revision of the event this is")
+    seen_at: datetime = Field(sa_type=Instant, description="when this content was seen first")
+    digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the content with sorted keys")
+    body: str = Field(sa_type=Text, description="the JSON as the vendor sent it")
+
+
+class CoverageRow(SQLModel, table=True):
+    """One window of a stream whose every entry is stored: a checkpoint. Windows neither overlap nor touch."""
+
+    __tablename__ = "coverage"
+
+    source: str = Field(primary_key=True, description="name of the source")
+    stream: str = Field(primary_key=True, description="name of the stream")
+    since: datetime = Field(primary_key=True, sa_type=Instant, description="start, part of the window")
+    until: datetime = Field(sa_type=Instant, description="end, not part of the window")
+
+
+class GapRow(SQLModel, table=True):
+    """A window that could not be read whole, and why; other gaps are simply what is wanted and not covered."""
+
+    __tablename__ = "gap"
+
+    source: str = Field(primary_key=True, description="name of the source")
+    stream: str = Field(primary_key=True, description="name of the stream")
+    since: datetime = Field(primary_key=True, sa_type=Instant, description="start, part of the window")
+    until: datetime = Field(primary_key=True, sa_type=Instant, description="end, not part of the window")
+    reason: str = Field(description="why it could not be read whole")
+    expected: int | None = Field(default=None, description="entries by the vendor's count, if it tells one")
+    stored: int = Field(description="entries that could be stored")
+    seen_at: datetime = Field(sa_type=Instant, description="when it was tried last")
+
+
+class StreamRow(SQLModel, table=True):
+    """What is known of a stream besides its events."""
+
+    __tablename__ = "stream"
+
+    source: str = Field(primary_key=True, description="name of the source")
+    stream: str = Field(primary_key=True, description="name of the stream")
+    vendor: str = Field(description="launchdarkly, configcat")
+    label: str | None = Field(default=None, description="what people call it, where the name holds an opaque id")
+    account: str | None = Field(
+        default=None, description="the vendor's id of whose log it is; never mixed with another's"
+    )
+    wanted_since: datetime | None = Field(
+        default=None, sa_type=Instant, description="the configured start, at the last sync"
+    )
+    settled_at: datetime | None = Field(
+        default=None, sa_type=Instant, description="the vendor's time up to which it could be covered, at the last sync"
+    )
+    succeeded_at: datetime | None = Field(default=None, sa_type=Instant, description="the last sync without an error")
+    failed_at: datetime | None = Field(
+        default=None, sa_type=Instant, description="the last sync with one; null once it succeeds"
+    )
+    error: str | None = Field(default=None, description="what the last failed sync said; null once it succeeds")
+
+
+TABLES = (EventRow, RecordRow, CoverageRow, GapRow, StreamRow)

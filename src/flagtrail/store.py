@@ -1,0 +1,286 @@
+"""Keeps events, the records behind them, and the coverage that says how much of the past they are.
+
+Events and the coverage they prove are written in one transaction, so a crash leaves both or neither. Every write is
+idempotent: reading the same page twice, or by two processes, changes nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+import orjson
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+
+from flagtrail.database import guarded, open_database, writing
+from flagtrail.errors import AccessDenied
+from flagtrail.event import Event, Record, Ref
+from flagtrail.schema import CoverageRow, EventRow, GapRow, RecordRow, StreamRow
+from flagtrail.window import Window, from_ms, merge, to_ms
+
+LOOKUP = 500  # ids in one query; SQLite allows at least 999 parameters
+
+
+def _table(row: type[SQLModel]) -> Table:
+    table = row.__table__  # type: ignore[attr-defined]
+    assert isinstance(table, Table)
+    return table
+
+
+EVENT, RECORD, COVERAGE, GAP, STREAM = (_table(row) for row in (EventRow, RecordRow, CoverageRow, GapRow, StreamRow))
+
+
+class Gap(NamedTuple):
+    """A window that could not be read whole, why, and how many entries the vendor counts and the store holds."""
+
+    window: Window
+    reason: str
+    expected: int | None
+    stored: int
+    seen_at: datetime
+
+
+class Reading(NamedTuple):
+    """What one page said, ready to be stored: events with records, the window they prove, or the gap they leave."""
+
+    stream: str
+    events: Sequence[tuple[Event, Record]]
+    covers: Window | None = None
+    gap: tuple[Window, str, int | None] | None = None
+
+
+class Added(NamedTuple):
+    """What a write changed: the events that were not there, and those that were with other content, by stream."""
+
+    new: list[tuple[str, Event]]
+    changed: list[tuple[str, Event]]
+
+
+class StreamState(NamedTuple):
+    """What the last sync left about a stream."""
+
+    source: str
+    stream: str
+    vendor: str
+    label: str | None
+    account: str | None
+    wanted_since: datetime | None
+    settled_at: datetime | None
+    succeeded_at: datetime | None
+    failed_at: datetime | None
+    error: str | None
+
+
+def event_id(source: str, stream: str, vendor_id: str) -> str:
+    """Return the id of an event: the same for the same entry of the same source, always."""
+    return hashlib.sha256(f"{source}\0{stream}\0{vendor_id}".encode()).hexdigest()[:32]
+
+
+class Store:
+    """The database. Safe to use from many threads and processes."""
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
+        """Open a database by its URL and bring its schema up to date; raises StoreError."""
+        self.engine = open_database(url, create=create)
+        self.shown = self.engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def add(self, source: str, vendor: str, readings: Iterable[Reading]) -> Added:
+        """Store what pages said, in one transaction; nothing is overwritten that has the same content.
+
+        An entry that comes back with other content becomes a new revision; its former record is kept.
+        """
+        readings = list(readings)
+        now = from_ms(to_ms(datetime.now(UTC)))
+        rows = {row.id: row for reading in readings for row in _rows(source, vendor, reading)}
+        streams = sorted({reading.stream for reading in readings})
+        with guarded(self.shown), writing(self.engine) as connection:
+            _lock(connection, source, streams)
+            added = _write_events(connection, rows, now)
+            for stream in streams:
+                windows = [r.covers for r in readings if r.stream == stream and r.covers is not None]
+                _cover(connection, source, stream, windows)
+            for reading in readings:
+                if reading.gap is not None:
+                    _note_gap(connection, source, reading, now)
+        return added
+
+    def coverage(self, source: str, stream: str) -> list[Window]:
+        """Return the covered windows of a stream, oldest first."""
+        query = select(COVERAGE.c.since, COVERAGE.c.until).where(_is(COVERAGE, source, stream))
+        with guarded(self.shown), self.engine.connect() as connection:
+            return sorted(Window(*row) for row in connection.execute(query))
+
+    def gaps(self, source: str, stream: str) -> list[Gap]:
+        """Return the windows of a stream that could not be read whole, oldest first."""
+        query = select(GAP).where(_is(GAP, source, stream)).order_by(GAP.c.since)
+        with guarded(self.shown), self.engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return [Gap(Window(r.since, r.until), r.reason, r.expected, r.stored, r.seen_at) for r in rows]
+
+    def streams(self) -> list[StreamState]:
+        """Return every stream that was ever seen, by source and name."""
+        query = select(*(STREAM.c[name] for name in StreamState._fields)).order_by(STREAM.c.source, STREAM.c.stream)
+        with guarded(self.shown), self.engine.connect() as connection:
+            return [StreamState(*row) for row in connection.execute(query)]
+
+    def register(
+        self,
+        source: str,
+        stream: str,
+        vendor: str,
+        label: str | None,
+        account: str | None,
+        wanted_since: datetime,
+        settled_at: datetime,
+    ) -> None:
+        """Remember a stream, and what of its time is wanted; raises AccessDenied when it was another account's log."""
+        values = {"label": label, "account": account, "wanted_since": wanted_since, "settled_at": settled_at}
+        with guarded(self.shown), writing(self.engine) as connection:
+            known = connection.execute(select(STREAM.c.account).where(_is(STREAM, source, stream))).first()
+            if known is None:
+                values |= {"source": source, "stream": stream, "vendor": vendor}
+                new = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+                connection.execute(new(STREAM).values(values).on_conflict_do_nothing())
+                return
+            if known.account and account and known.account != account:
+                raise AccessDenied(
+                    f"the credential belongs to account {account}, but {stream} of {source} holds the log of "
+                    f"{known.account}: correct the credential, or give the other account a source of its own"
+                )
+            values["account"] = account or known.account
+            connection.execute(update(STREAM).where(_is(STREAM, source, stream)).values(values))
+
+    def note(self, source: str, stream: str, **values: Any) -> None:
+        """Remember how the last sync of a stream went; the names are columns of the table `stream`."""
+        with guarded(self.shown), writing(self.engine) as connection:
+            connection.execute(update(STREAM).where(_is(STREAM, source, stream)).values(values))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    id: str
+    stream: str
+    event: Event
+    values: dict[str, Any]
+    record: Record
+    digest: bytes
+
+
+def _rows(source: str, vendor: str, reading: Reading) -> Iterable[_Row]:
+    for event, record in reading.events:
+        id = event_id(source, reading.stream, event.vendor_id)
+        values = _clean(event.model_dump())
+        related = event.related_event
+        values |= {
+            "id": id,
+            "source": source,
+            "vendor": vendor,
+            "stream": reading.stream,
+            "related_event": event_id(source, *related) if isinstance(related, Ref) else None,
+        }
+        yield _Row(
+            id, reading.stream, event, values, record, hashlib.sha256(_json(record, orjson.OPT_SORT_KEYS)).digest()
+        )
+
+
+def _json(value: Any, option: int = 0) -> bytes:
+    """Return JSON; integers of any size are kept, which orjson alone refuses."""
+    try:
+        return orjson.dumps(value, option=option)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=bool(option)).encode()
+
+
+def _clean(value: Any) -> Any:
+    """Return a value without NUL characters, which PostgreSQL cannot hold; the kept record has them as escapes."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in value else value
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value
+
+
+def _is(table: Table, source: str, stream: str) -> Any:
+    return and_(table.c.source == source, table.c.stream == stream)
+
+
+def _lock(connection: Connection, source: str, streams: Sequence[str]) -> None:
+    """Let no other process write to these streams until the transaction ends; SQLite has one writer anyway."""
+    query = select(STREAM.c.stream).where(STREAM.c.source == source, STREAM.c.stream.in_(streams))
+    connection.execute(query.order_by(STREAM.c.stream).with_for_update()).all()
+
+
+def _write_events(connection: Connection, rows: dict[str, _Row], now: datetime) -> Added:
+    known: dict[str, tuple[int, bytes]] = {}
+    current = and_(RECORD.c.event_id == EVENT.c.id, RECORD.c.revision == EVENT.c.revision)
+    ids = list(rows)
+    for start in range(0, len(ids), LOOKUP):
+        query = select(EVENT.c.id, EVENT.c.revision, RECORD.c.digest).join(RECORD, current)
+        found = connection.execute(query.where(EVENT.c.id.in_(ids[start : start + LOOKUP])))
+        known.update({row.id: (row.revision, row.digest) for row in found})
+    fresh = [row for id, row in rows.items() if id not in known]
+    changed = [row for id, row in rows.items() if id in known and known[id][1] != row.digest]
+    if fresh:
+        extra = {"first_seen_at": now, "revision": 1, "vanished_at": None}
+        connection.execute(insert(EVENT), [row.values | extra for row in fresh])
+    if changed:
+        columns = [name for name in changed[0].values if name != "id"]
+        by_id = update(EVENT).where(EVENT.c.id == bindparam("_id"))
+        statement = by_id.values({name: bindparam(f"_{name}") for name in [*columns, "revision", "vanished_at"]})
+        new = [r.values | {"revision": known[r.id][0] + 1, "vanished_at": None} for r in changed]
+        connection.execute(statement, [{f"_{name}": value for name, value in values.items()} for values in new])
+    records = [
+        {
+            "event_id": row.id,
+            "revision": known[row.id][0] + 1 if row.id in known else 1,
+            "seen_at": now,
+            "digest": row.digest,
+            "body": _json(row.record).decode(),
+        }
+        for row in (*fresh, *changed)
+    ]
+    if records:
+        connection.execute(insert(RECORD), records)
+    return Added([(row.stream, row.event) for row in fresh], [(row.stream, row.event) for row in changed])
+
+
+def _cover(connection: Connection, source: str, stream: str, windows: Iterable[Window]) -> None:
+    """Merge windows into the coverage of a stream; what they close is no gap any more."""
+    for window in merge(windows):
+        mine = _is(COVERAGE, source, stream)
+        touching = and_(mine, COVERAGE.c.since <= window.until, COVERAGE.c.until >= window.since)
+        old = connection.execute(select(COVERAGE.c.since, COVERAGE.c.until).where(touching)).all()
+        whole = merge([window, *(Window(*row) for row in old)])[0]
+        if len(old) == 1 and Window(*old[0]) == whole:
+            continue
+        connection.execute(delete(COVERAGE).where(touching))
+        values = {"source": source, "stream": stream, "since": whole.since, "until": whole.until}
+        connection.execute(insert(COVERAGE).values(values))
+        closed = and_(_is(GAP, source, stream), GAP.c.since >= whole.since, GAP.c.until <= whole.until)
+        connection.execute(delete(GAP).where(closed))
+
+
+def _note_gap(connection: Connection, source: str, reading: Reading, now: datetime) -> None:
+    assert reading.gap is not None
+    window, reason, expected = reading.gap
+    same = and_(_is(GAP, source, reading.stream), GAP.c.since == window.since, GAP.c.until == window.until)
+    connection.execute(delete(GAP).where(same))
+    values = {"since": window.since, "until": window.until, "reason": reason, "expected": expected}
+    values |= {"source": source, "stream": reading.stream, "stored": len(reading.events), "seen_at": now}
+    connection.execute(insert(GAP).values(values))

@@ -1,1 +1,102 @@
-"""Reads ConfigCat."""
+"""Reads ConfigCat: the audit log of each organization."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+import httpx
+from pydantic import StringConstraints
+
+from flagtrail.api import Api
+from flagtrail.connector import BaseUrl, Connector, Count, Hole, Page, Secret, Stream
+from flagtrail.errors import AccessDenied, UnexpectedResponse
+from flagtrail.event import Event, Record
+from flagtrail.limit import Allowance
+from flagtrail.window import Window
+from flagtrail_configcat import audit_log
+from flagtrail_configcat.events import audit_event
+
+HINTS = {
+    401: "Set `username` and `password` to Public API credentials (ConfigCat: My account, Public API credentials)",
+    403: "Use the credentials of an Organization Admin: the organization's audit log is not shown to others",
+    404: "Check `base_url`, and that the organization still exists and is shown to these credentials",
+}
+
+OrganizationId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$", to_lower=True)]
+
+
+class ConfigCat(Connector):
+    """ConfigCat's audit log of every organization that the credentials see."""
+
+    vendor: ClassVar[str] = "configcat"
+
+    username: Secret
+    """The user name of Public API credentials."""
+    password: Secret
+    """Their password."""
+    base_url: BaseUrl = "https://api.configcat.com"
+    """The Public Management API; a dedicated installation has its own."""
+    organizations: list[OrganizationId] | None = None
+    """The ids of the organizations to read; all that the credentials see by default."""
+    api: Literal["v2", "v1"] = "v2"
+    """v1 asks the endpoint that ConfigCat superseded on 2026-04-30, for installations that have no v2."""
+
+    def connect(self, transport: httpx.BaseTransport | None = None) -> Api:
+        """Return the API with HTTP Basic credentials."""
+        username, password = self.username.get_secret_value(), self.password.get_secret_value()
+        basic = b64encode(f"{username}:{password}".encode()).decode()
+        return Api(
+            self.base_url,
+            headers={"authorization": f"Basic {basic}"},
+            dialect=allowances,
+            hints=HINTS,
+            secrets=(password, basic, username),
+            transport=transport,
+        )
+
+    def streams(self, api: Api) -> list[Stream]:
+        """Return an `audit_log[organization id]` for each organization that is wanted.
+
+        Raises AccessDenied when one of the wanted is not shown to these credentials.
+        """
+        answer = api.get("/v1/organizations").body
+        if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
+            raise UnexpectedResponse(f"{api.host}/v1/organizations answers without a list of organizations")
+        seen = {str(item.get("organizationId")).lower(): item.get("name") for item in answer}
+        missing = [id for id in self.organizations or [] if id not in seen]
+        if missing:
+            raise AccessDenied(
+                f"organization {missing[0]} is not among the {len(seen)} that these credentials see: correct "
+                "`organizations`, or use the credentials of one of its members",
+                404,
+            )
+        wanted = self.organizations or sorted(seen)
+        span = audit_log.V1_SPAN if self.api == "v1" else audit_log.SPAN
+        return [
+            Stream(f"{audit_log.STREAM}[{id}]", audit_log.PAGE, span, label=seen[id], account=id, scope=(id,))
+            for id in wanted
+        ]
+
+    def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
+        """Yield the window's records, newest part first."""
+        read = audit_log.v1_pages if self.api == "v1" else audit_log.pages
+        return read(api, stream.scope[0], window)
+
+    def event(self, stream: Stream, record: Record) -> Event:
+        """Return what an audit log item means."""
+        return audit_event(record, stream.scope[0])
+
+    def counts(self, api: Api, stream: Stream, window: Window) -> list[Count]:
+        """Return ConfigCat's `paging.totalCount` of the window; V1 tells none."""
+        return [] if self.api == "v1" else audit_log.counts(api, stream.scope[0], window)
+
+
+def allowances(headers: Mapping[str, str], date: datetime | None) -> list[Allowance]:
+    """Return what `X-Rate-Limit-Remaining` allows.
+
+    The unit of `X-Rate-Limit-Reset` is stated nowhere, so it is not used: while nothing remains, one request a second
+    probes, and a refusal carries `Retry-After` (https://api.configcat.com/docs, "Throttling and rate limits").
+    """
+    remaining: Any = headers.get("x-rate-limit-remaining", "")
+    return [Allowance("account", int(remaining))] if remaining.isdecimal() else []

@@ -50,6 +50,7 @@ class Api:
 
     `headers` carry the credential and are sent to `base_url` only. `hints` says what a person should do about a status
     (401, 403, 404). `secrets` are texts that never leave in an error message. `transport` replaces the network.
+    `requests` counts what was asked; `attempts` is how often one request is tried.
     """
 
     def __init__(
@@ -61,17 +62,16 @@ class Api:
         hints: Mapping[int, str] | None = None,
         secrets: tuple[str, ...] = (),
         transport: httpx.BaseTransport | None = None,
-        attempts: int = ATTEMPTS,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.host = urlsplit(self.base_url).netloc
         self.requests = 0
+        self.attempts = ATTEMPTS
         self._headers = {"accept": "application/json", "user-agent": "flagtrail", **headers}
         self._dialect = dialect
         self._hints = dict(hints or {})
         self._secrets = tuple(secret for secret in secrets if secret)
         self._transport = transport
-        self._attempts = attempts
         self._limiter = Limiter()
         self._thread = threading.local()
         self._clients: list[httpx.Client] = []
@@ -118,7 +118,7 @@ class Api:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
             wait=_wait,
-            stop=tenacity.stop_after_attempt(self._attempts),
+            stop=tenacity.stop_after_attempt(self.attempts),
             sleep=self._sleep,
             reraise=True,
         )

@@ -127,7 +127,7 @@ class Connector(BaseModel, ABC):
     `vendor` is the entry point's name. Instances are frozen and hold no state, so any thread may use one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     vendor: ClassVar[str]
 

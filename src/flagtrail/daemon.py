@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -22,9 +23,11 @@ log = structlog.get_logger()
 class Daemon:
     """One job for each source; a tick that overruns is never doubled, and a late one is never dropped."""
 
-    def __init__(self, sources: list[Source], store: Store) -> None:
+    def __init__(self, sources: list[Source], store: Store, *, after: Callable[[Report], None] | None = None) -> None:
+        """Prepare to read the sources; `after` is told of each report, in the thread of its source."""
         self.sources = sources
         self.store = store
+        self.after = after
         self.stopped = threading.Event()
         self.sessions = [Session(source, store) for source in sources]
 
@@ -68,6 +71,8 @@ class Daemon:
         changed = sum(stream.changed for stream in report.streams.values())
         log.info("tick", source=report.source, new=report.new, changed=changed, requests=report.requests,
                  streams=len(report.streams), errors=len(report.errors))  # fmt: skip
+        if self.after is not None:
+            self.after(report)
         return report
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:

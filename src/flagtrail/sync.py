@@ -19,6 +19,7 @@ import structlog
 
 from flagtrail.connector import Hole, Page, Stream
 from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
+from flagtrail.event import Action, Event
 from flagtrail.plan import Job, plan
 from flagtrail.source import AHEAD, Source
 from flagtrail.store import Reading, Store
@@ -106,6 +107,7 @@ class Session:
         self.api = source.connector.connect(transport)
         self._streams: list[Stream] = []
         self._discovered = float("-inf")
+        self._discovered_at = datetime.max.replace(tzinfo=UTC)  # by the vendor's clock
         self._stop = threading.Event()
         self._refused: dict[str | None, tuple[AccessDenied, float]] = {}
 
@@ -156,11 +158,14 @@ class Session:
         if time.monotonic() - self._discovered > DISCOVER_EVERY:
             self._streams = self.source.connector.streams(self.api)
             self._discovered = time.monotonic()
+            self._discovered_at = self.now()
         return self._streams
 
-    def rediscover(self) -> None:
-        """Look for new streams at the next run."""
-        self._discovered = float("-inf")
+    def heard(self, event: Event) -> None:
+        """Look for new streams at the next run when an event says that there may be some."""
+        grown = event.object_kind in PLACES and event.action in (Action.CREATED, Action.DELETED)
+        if grown and event.occurred_at >= self._discovered_at:
+            self._discovered = float("-inf")
 
     def refuse(self, stream: str | None, error: SourceError) -> None:
         """Leave a stream, or the whole source (None), alone for a while when the vendor refuses it."""
@@ -190,7 +195,8 @@ class Session:
             try:
                 self._check_refusal(stream.name, REFUSED_STREAM)
                 vendor = self.source.connector.vendor
-                settled = self.now() - self.source.settle
+                # Whole seconds, like the Date headers that the claims are measured by.
+                settled = self.now().replace(microsecond=0) - self.source.settle
                 self.store.register(
                     *name, vendor, stream.label, stream.account, self.source.wanted_since(self.now()), settled
                 )
@@ -271,8 +277,7 @@ class _Run:
         added = self.store.add(self.source.name, self.connector.vendor, readings)
         for stream, event in added.new:
             self.report.streams[stream].new += 1
-            if event.object_kind in PLACES and event.action in ("created", "deleted"):
-                self.session.rediscover()
+            self.session.heard(event)
         for stream, _ in added.changed:
             self.report.streams[stream].changed += 1
         self.watch.stored(sum(len(reading.events) for reading in readings))

@@ -1,0 +1,44 @@
+# `make demo` shows flagtrail at work, `make test` runs every check. Needs Python 3.11+, git and make.
+# Recipes use relative paths only, so the folder's path may hold spaces.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+ARGS ?=
+
+.PHONY: demo test lint format clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo-ready
+	@$(RUN) flagtrail demo $(ARGS)
+
+test: lint
+	$(RUN) pytest -n auto $(ARGS)
+
+lint: $(VENV)/.test-ready
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+format: $(VENV)/.test-ready
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "flagtrail needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps make a second run work without a network.
+$(VENV)/.demo-ready: pyproject.toml | $(VENV)/bin/python
+	@echo "installing flagtrail into $(VENV), once ..."
+	@$(RUN) pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test-ready: pyproject.toml | $(VENV)/bin/python
+	@echo "installing flagtrail and its test tools into $(VENV), once ..."
+	@$(RUN) pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.demo-ready

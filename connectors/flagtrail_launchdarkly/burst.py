@@ -1,0 +1,127 @@
+"""Reads one millisecond that holds more entries than a page: bulk changes, project clones, Terraform runs.
+
+The list cannot page inside a millisecond. The search (POST, the same route) can be narrowed by policy statements, so
+the millisecond is divided by resources, and a resource that is still too full by actions. What is the same in
+millisecond, resource and action, and more than a page, cannot be had through the API: it becomes a hole.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flagtrail.api import Api
+from flagtrail.connector import Hole, Page
+from flagtrail.event import Record
+from flagtrail.window import Window
+from flagtrail_launchdarkly.listing import PAGE, Sheet, ask
+
+GROUP = 16  # values asked for together: fewer than a page, so that one entry each still shows as whole
+KEYS = {"resource": ("resources", "notResources"), "action": ("actions", "notActions")}
+Statement = dict[str, Any]
+
+
+def read_burst(api: Api, ms: int, listed: Sheet, *, inclusive: bool) -> Page | Hole:
+    """Return every entry of a millisecond as a page, or as a hole when some cannot be told apart.
+
+    `listed` is the full page that the list gave; `inclusive` tells whether `before` includes its own millisecond.
+    """
+    burst = _Burst(api, ms, inclusive, date=listed.date)
+    shown = burst.keep(listed)
+    burst.divide({}, "resource", shown)
+    window = Window.of_ms(ms, ms + 1)
+    reason = burst.doubt or _lost(shown, burst.searched)
+    if reason:
+        return Hole(window, reason, list(burst.found.values()))
+    return Page(list(burst.found.values()), window, burst.date)
+
+
+def _lost(shown: Iterable[Record], searched: set[str]) -> str | None:
+    """Return a doubt when the search does not find again what the list shows: then it means something else."""
+    missing = sum(record["_id"] not in searched for record in shown)
+    return f"burst: the search does not find {missing} of the listed entries" if missing else None
+
+
+@dataclass(slots=True)
+class _Burst:
+    api: Api
+    ms: int
+    inclusive: bool
+    date: datetime | None
+    found: dict[str, Record] = field(default_factory=dict)
+    searched: set[str] = field(default_factory=set)
+    doubt: str | None = None
+
+    def keep(self, sheet: Sheet) -> list[Record]:
+        """Return the page's entries of this millisecond, remembered."""
+        here = [(id, r) for id, r, ms in zip(sheet.ids, sheet.records, sheet.dates, strict=True) if ms == self.ms]
+        self.found.update(here)
+        return [record for _, record in here]
+
+    def search(self, statement: Statement) -> tuple[list[Record], bool]:
+        """Return the entries that match a statement, and whether these are all of this millisecond."""
+        sheet = ask(
+            self.api,
+            after=self.ms - 1,
+            before=self.ms if self.inclusive else self.ms + 1,
+            statements=[_complete(statement)],
+        )
+        if sheet.date is None or (self.date is not None and sheet.date < self.date):
+            self.date = sheet.date
+        records = self.keep(sheet)
+        self.searched.update(record["_id"] for record in records)
+        return records, not sheet.more or len(records) < len(sheet.records)
+
+    def divide(self, fixed: Statement, by: str, shown: list[Record]) -> None:
+        """Find everything that matches `fixed`, divided by the values of one access field ("resource", "action")."""
+        _, others = KEYS[by]
+        seen = _values(shown, by)
+        unsure = list(seen)  # values that may have more entries than were shown
+        whole = False
+        while not whole:
+            records, whole = self.search(fixed | ({others: list(seen)} if seen else {}))
+            new = [value for value in _values(records, by) if value not in seen]
+            seen += new
+            if not whole:
+                unsure += new
+                if not new:  # entries without an access: nothing to divide them by
+                    self.doubt = f"burst: more than {PAGE} entries of one millisecond name no {by}"
+                    return
+        for start in range(0, len(unsure), GROUP):
+            self.confirm(fixed, by, unsure[start : start + GROUP])
+
+    def confirm(self, fixed: Statement, by: str, values: list[str]) -> None:
+        """Find everything that matches `fixed` and has one of the values."""
+        some, _ = KEYS[by]
+        narrowed = fixed | {some: values}
+        records, whole = self.search(narrowed)
+        if whole:
+            return
+        if len(values) > 1:
+            middle = len(values) // 2
+            self.confirm(fixed, by, values[:middle])
+            self.confirm(fixed, by, values[middle:])
+        elif by == "resource":
+            self.divide(narrowed, "action", records)
+        else:
+            self.doubt = f"burst: more than {PAGE} entries share millisecond, resource and action ({values[0]})"
+
+
+def _complete(statement: Statement) -> Statement:
+    """Return a statement that says something about resources and about actions: each is `some` or `not some`."""
+    anything: Statement = {some: ["*"] for some, others in KEYS.values() if not statement.keys() & {some, others}}
+    return {"effect": "allow", **anything, **statement}
+
+
+def _values(records: Iterable[Record], by: str) -> list[str]:
+    """Return the distinct resources (without their tags) or actions that entries name, in order."""
+    return list(dict.fromkeys(_named(records, by)))
+
+
+def _named(records: Iterable[Record], by: str) -> Iterator[str]:
+    for record in records:
+        for access in record.get("accesses") or []:
+            value = access.get(by) if isinstance(access, dict) else None
+            if isinstance(value, str) and value:
+                # `proj/x:env/y;tag:flag/z;tag`: in a filter the tags would be conditions of their own.
+                yield ":".join(part.split(";")[0] for part in value.split(":")) if by == "resource" else value

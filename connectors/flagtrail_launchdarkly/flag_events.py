@@ -1,0 +1,98 @@
+"""Reads a window of one environment's flag events whole, or claims nothing.
+
+The list is beta and pages by an opaque cursor (https://apidocs.launchdarkly.com, "List flag events"). The documented
+`next` link drops every other parameter, so only the cursor is taken from it. A cursor proves nothing about time: a
+window counts as read when the distinct events are as many as the vendor's own `totalCount`, the same on every page.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from flagtrail.api import Api
+from flagtrail.connector import Count, Page
+from flagtrail.errors import UnexpectedResponse
+from flagtrail.window import Window
+from flagtrail_launchdarkly.events import flag_event_id_and_ms
+
+PATH = "/api/v2/engineering-insights/flag-events"
+STREAM = "flag_events"
+PAGE = 100  # the vendor's maximum
+SPAN = timedelta(days=7)  # the vendor's own default; longer spans are not known to work
+TRIES = 3
+BETA = {"ld-api-version": "beta"}  # without it: 403
+
+
+def pages(api: Api, project: str, environment: str, window: Window) -> Iterator[Page]:
+    """Yield the window's flag events; tries again, then halves it, while pages and totals do not add up."""
+    for _ in range(TRIES):
+        ids: set[str] = set()
+        totals: set[int] = set()
+        first: datetime | None = None
+        for number, (body, date) in enumerate(_walk(api, project, environment, window)):
+            first = date if number == 0 else first
+            totals.add(body["totalCount"])
+            ids.update(flag_event_id_and_ms(item)[0] for item in body["items"])
+            yield Page(body["items"], None, date)
+        if totals == {len(ids)}:
+            yield Page((), window, first)
+            return
+    if len(ids) > 3 * PAGE and window.length > timedelta(milliseconds=1):
+        for half in reversed(window.split(2)):
+            yield from pages(api, project, environment, half)
+        return
+    raise UnexpectedResponse(f"{api.host}{PATH} counts {sorted(totals)} events in {window} and shows {len(ids)}")
+
+
+def counts(api: Api, project: str, environment: str, window: Window) -> list[Count]:
+    """Return LaunchDarkly's `totalCount` of a window."""
+    body, _ = _ask(api, project, environment, window, None, limit=1)
+    return [Count(window, body["totalCount"])]
+
+
+def _walk(api: Api, project: str, environment: str, window: Window) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+    """Yield the answers of one walk along the cursor; an endless or circular walk is refused."""
+    cursor: str | None = None
+    used: set[str] = set()
+    while True:
+        body, date = _ask(api, project, environment, window, cursor, limit=PAGE)
+        yield body, date
+        cursor = _cursor(api, body)
+        if cursor is None or not body["items"]:
+            return
+        if cursor in used or len(used) > body["totalCount"] // PAGE + 5:
+            raise UnexpectedResponse(f"{api.host}{PATH} pages without an end")
+        used.add(cursor)
+
+
+def _ask(
+    api: Api, project: str, environment: str, window: Window, cursor: str | None, limit: int
+) -> tuple[dict[str, Any], datetime | None]:
+    """Return one answer of the right form, and its date; every parameter is sent every time."""
+    params: dict[str, str | int] = {
+        "projectKey": project,
+        "environmentKey": environment,
+        # One millisecond more at each end: whether the bounds are part of the span is not documented.
+        "from": window.since_ms - 1,
+        "to": window.until_ms,
+        "limit": limit,
+        "expand": "experiments",
+    }
+    if cursor is not None:
+        params["after"] = cursor
+    body, date = api.get(PATH, params, headers=BETA)
+    if not isinstance(body, dict) or not isinstance(body.get("items"), list) or type(body.get("totalCount")) is not int:
+        raise UnexpectedResponse(f"{api.host}{PATH} answers without a list of events and their total")
+    return body, date
+
+
+def _cursor(api: Api, body: dict[str, Any]) -> str | None:
+    """Return the cursor inside the `next` link, or None on the last page; the rest of the link is not used."""
+    link = (body.get("_links") or {}).get("next")
+    if link is None:
+        return None
+    cursor = parse_qs(urlsplit(str(link.get("href"))).query).get("after", [""])[0] if isinstance(link, dict) else ""
+    if not cursor or len(cursor) > 200 or not cursor.isprintable():
+        raise UnexpectedResponse(f"{api.host}{PATH} links to a next page without a cursor")
+    return cursor

@@ -1,0 +1,54 @@
+"""Asks for one page of the audit log, by list or by search, and understands the answer or refuses it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from flagtrail.api import Answer, Api
+from flagtrail.errors import UnexpectedResponse
+from flagtrail.event import Record
+from flagtrail_launchdarkly.events import audit_id_and_ms
+
+PATH = "/api/v2/auditlog"
+PAGE = 20  # the vendor's maximum
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One understood answer: entries newest first, their ids and milliseconds, and whether there are older ones."""
+
+    records: Sequence[Record]
+    ids: Sequence[str]
+    dates: Sequence[int]
+    more: bool
+    date: datetime | None
+
+
+def ask(api: Api, *, after: int, before: int, statements: list[dict[str, Any]] | None = None) -> Sheet:
+    """Return one page of entries between two milliseconds, of those that match policy statements if there are any."""
+    params = {"after": after, "before": before, "limit": PAGE}
+    answer = api.get(PATH, params) if statements is None else api.post(PATH, params, json=statements)
+    return _understood(api, answer, after, before)
+
+
+def _understood(api: Api, answer: Answer, after: int, before: int) -> Sheet:
+    """Return an answer whose form, order and range are as promised; anything else proves nothing."""
+    body = answer.body
+    items = body.get("items") if isinstance(body, dict) else None
+    if not isinstance(items, list):
+        raise UnexpectedResponse(f"{api.host}{PATH} answers without a list of entries")
+    known = [audit_id_and_ms(item) for item in items]
+    ids, dates = [id for id, _ in known], [ms for _, ms in known]
+    if len(set(ids)) != len(ids):
+        raise UnexpectedResponse(f"{api.host}{PATH} shows an entry twice on one page")
+    if any(newer < older for newer, older in pairwise(dates)):
+        raise UnexpectedResponse(f"{api.host}{PATH} does not list newest first any more")
+    if dates and not (after <= dates[-1] and dates[0] <= before):
+        raise UnexpectedResponse(f"{api.host}{PATH} shows entries from outside the time that was asked for")
+    # A full page may have older entries behind it even without a link to them; a short one has if it links to them.
+    more = len(items) >= PAGE or "next" in (body.get("_links") or {})
+    if more and not items:
+        raise UnexpectedResponse(f"{api.host}{PATH} links to a next page from an empty one")
+    return Sheet(items, ids, dates, more, answer.date)

@@ -1,0 +1,269 @@
+"""The commands that read vendors: sync, backfill, run."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from flagtrail import logs
+from flagtrail.cli.showing import Simple, dumps, err, out, plain_table, say_errors
+from flagtrail.config import load, store_url
+from flagtrail.daemon import Daemon
+from flagtrail.errors import ConfigError, SourceError
+from flagtrail.source import Source
+from flagtrail.store import Store
+from flagtrail.sync import Report, Session
+from flagtrail.when import parse_moment
+from flagtrail.window import Window
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="Config file; else FLAGTRAIL_CONFIG, else ./flagtrail.toml.")
+]
+SourceOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; may be repeated.")]
+OutputOption = Annotated[Simple, typer.Option("--output", "-o", help="How the result is written.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return the instant that a command line names; without a zone it is in the reader's own."""
+    if text is None:
+        return None
+    try:
+        return parse_moment(text, datetime.now(UTC), zone=None)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def sync(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    output: OutputOption = Simple.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Fill all gaps up to now once, and exit.
+
+    Examples:
+
+      flagtrail sync
+
+      flagtrail sync --source acme-launchdarkly -o json
+    """
+    logs.configure(logging.ERROR)
+    settings = load(config)
+    sources = settings.sources(source)
+    with Store(store_url(settings, config)) as store:
+        finish(fill(sources, store, None, quiet=quiet), output)
+
+
+def backfill(
+    since: Annotated[str, typer.Option(help="From when on: 90d (ago), 2025-01-01, 2025-01-01T12:00Z.")],
+    until: Annotated[str, typer.Option(help="Up to when, not included; the same forms.")] = "now",
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    output: OutputOption = Simple.TABLE,
+    quiet: QuietOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many requests it expects, and read nothing.")
+    ] = False,
+) -> None:
+    """Fill the gaps of an asked window, whatever the configured start; run it again to resume it.
+
+    Examples:
+
+      flagtrail backfill --since 2024-01-01 --until 2025-01-01 --dry-run
+
+      flagtrail backfill --since 400d --source acme-configcat
+    """
+    logs.configure(logging.ERROR)
+    first, last = moment(since), moment(until)
+    assert first is not None
+    assert last is not None
+    if first >= last:
+        raise ConfigError(f"--since {since} is not before --until {until}")
+    window = Window(first, last)
+    settings = load(config)
+    sources = settings.sources(source)
+    with Store(store_url(settings, config)) as store:
+        if dry_run:
+            _expect(sources, store, window, output)
+        else:
+            finish(fill(sources, store, window, quiet=quiet), output)
+
+
+def run(config: ConfigOption = None, source: SourceOption = None) -> None:
+    """Keep the table up to date until SIGTERM or Ctrl-C: the daemon.
+
+    The log goes to stderr, as JSON unless that is a terminal. SIGTERM ends it within 5 seconds with nothing lost.
+
+    Examples:
+
+      flagtrail run
+
+      FLAGTRAIL_CONFIG=/etc/flagtrail.toml flagtrail run
+    """
+    logs.configure()
+    settings = load(config)
+    sources = settings.sources(source)
+    with Store(store_url(settings, config)) as store:
+        clean = Daemon(sources, store).run()
+    if not clean:
+        # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def fill(sources: list[Source], store: Store, window: Window | None, *, quiet: bool) -> list[Report]:
+    """Fill the gaps of several sources at the same time, and return their reports."""
+    sessions = [Session(source, store) for source in sources]
+    with _progress(quiet) as progress, contextlib.ExitStack() as open_sessions:
+        for session in sessions:
+            open_sessions.enter_context(session)
+        with _terminable(), ThreadPoolExecutor(len(sessions)) as pool:
+            try:
+                bars = [Bar(progress, session.source.name) for session in sessions]
+                return list(pool.map(lambda pair: pair[0].fill(window, pair[1]), zip(sessions, bars, strict=True)))
+            except BaseException:
+                for session in sessions:
+                    session.stop()
+                raise
+
+
+class Bar:
+    """Shows one source's sync as a progress bar."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self.progress = progress
+        self.task = progress.add_task(name, total=None, records=0, rate=0.0)
+        self.records, self.windows, self.by_records = 0, 0, False
+        self.started = time.monotonic()
+
+    def planned(self, jobs: int, records: int | None) -> None:
+        """Measure by the vendor's count of records where there is one, else by windows."""
+        self.by_records = bool(records)
+        self.progress.update(self.task, total=max(records or jobs, 1))
+
+    def stored(self, records: int) -> None:
+        """Move the bar."""
+        self.records += records
+        rate = self.records / max(time.monotonic() - self.started, 0.001)
+        self.progress.update(self.task, records=self.records, rate=rate)
+        if self.by_records:
+            self.progress.update(self.task, completed=self.records)
+
+    def finished(self) -> None:
+        """Move the bar, where it counts windows."""
+        self.windows += 1
+        if not self.by_records:
+            self.progress.update(self.task, completed=self.windows)
+
+
+def finish(reports: list[Report], output: Simple) -> None:
+    """Show how a sync went, and exit with 1 when some source failed."""
+    if output is Simple.JSON:
+        out.print_json(dumps([_plain_report(report) for report in reports]))
+    else:
+        out.print(_table(reports))
+    for report in reports:
+        say_errors("\n".join(report.errors))
+    if any(report.errors for report in reports):
+        raise typer.Exit(1)
+
+
+def _table(reports: list[Report]) -> Table:
+    rows = [
+        (
+            report.source,
+            len(report.streams),
+            report.new,
+            sum(stream.changed for stream in report.streams.values()),
+            sum(stream.gaps for stream in report.streams.values()),
+            report.requests,
+        )
+        for report in reports
+    ]
+    columns = ("source", "streams", "new", "changed", "unreadable gaps", "requests")
+    return plain_table(columns, rows, right=columns[1:])
+
+
+def _plain_report(report: Report) -> dict[str, object]:
+    streams = [
+        {"stream": name, "new": s.new, "changed": s.changed, "gaps": s.gaps, "error": s.error}
+        for name, s in report.streams.items()
+    ]
+    return {
+        "source": report.source,
+        "new": report.new,
+        "requests": report.requests,
+        "error": report.error,
+        "streams": streams,
+    }
+
+
+def _expect(sources: list[Source], store: Store, window: Window, output: Simple) -> None:
+    """Show how many windows, records and requests a backfill expects."""
+    rows, errors = [], []
+    for source in sources:
+        with Session(source, store) as session:
+            try:
+                jobs = session.estimate(window)
+            except SourceError as error:
+                errors.append(f"{source.name}: {error}")
+                continue
+            for name in dict.fromkeys(job.stream.name for job in jobs):
+                mine = [job for job in jobs if job.stream.name == name]
+                records = (
+                    None if any(job.expected is None for job in mine) else round(sum(j.expected or 0 for j in mine))
+                )
+                requests = sum(job.requests for job in mine)
+                rows.append({"source": source.name, "stream": name, "windows": len(mine), "records": records,
+                             "requests": requests})  # fmt: skip
+    total = sum(int(str(row["requests"])) for row in rows)
+    if output is Simple.JSON:
+        out.print_json(dumps({"streams": rows, "requests": total}))
+    else:
+        columns = ("source", "stream", "windows", "records", "requests")
+        cells = [["not told" if cell is None else cell for cell in row.values()] for row in rows]
+        out.print(plain_table(columns, cells, right=columns[2:]))
+        out.print(f"about {total} requests; nothing was read")
+    say_errors("\n".join(errors))
+    if errors:
+        raise typer.Exit(1)
+
+
+def _progress(quiet: bool) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[records]} events, {task.fields[rate]:.0f}/s"),
+        TimeRemainingColumn(),
+        console=err,
+        disable=quiet or not err.is_terminal,
+        transient=False,
+    )
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C: stop soon, keep what is stored."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

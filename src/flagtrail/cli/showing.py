@@ -1,0 +1,189 @@
+"""Shows results to people and to programs: tables, JSON, JSON lines, CSV, bars and messages."""
+
+import csv
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+import orjson
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flagtrail.window import iso
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+# The first characters that make a spreadsheet run a cell as a formula (OWASP, "CSV injection").
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
+CONTROL = dict.fromkeys([*range(32), *range(127, 160)])
+COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "actor_kind", "actor_id", "actor_name",
+           "actor_email", "action", "vendor_action", "object_kind", "object_key", "object_name", "project",
+           "environment", "organization", "location", "summary", "comment", "changes", "impact", "change_set",
+           "related_event", "url", "first_seen_at", "revision", "vanished_at")  # fmt: skip
+WIDE = 110  # columns of a terminal from which on the environment has a column of its own
+VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
+
+
+class Form(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class Simple(StrEnum):
+    """How a single result is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def say(text: str) -> None:
+    """Tell a person something, beside the data."""
+    err.print(text, style="dim", markup=False, soft_wrap=True)
+
+
+def say_errors(text: str) -> None:
+    """Tell a person what went wrong, one line for each mistake."""
+    for line in text.splitlines():
+        err.print(Text.assemble(("error: ", "bold red"), plain(line)), soft_wrap=True)
+
+
+def plain(text: object) -> str:
+    """Return text on one line without control characters: what a vendor sends must not steer a terminal."""
+    return " ".join(str(text).split()).translate(CONTROL)
+
+
+def local(instant: datetime | None, *, seconds: bool = True) -> str:
+    """Return an instant in the reader's zone."""
+    if instant is None:
+        return ""
+    return instant.astimezone().strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+
+
+def zone() -> str:
+    """Return the name of the reader's zone."""
+    now = datetime.now(UTC).astimezone()
+    return f"{now:%Z (UTC%z)}" if now.utcoffset() else "UTC"
+
+
+def dumps(value: Any, *, indent: bool = False) -> str:
+    """Return JSON with instants in UTC."""
+    return orjson.dumps(_instants(value), option=orjson.OPT_INDENT_2 if indent else 0).decode()
+
+
+def _instants(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso(value)
+    if isinstance(value, dict):
+        return {key: _instants(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_instants(item) for item in value]
+    return value
+
+
+def write_events(rows: Iterable[dict[str, Any]], form: Form) -> int:
+    """Write events to stdout as they come, and return how many there were."""
+    count = 0
+    if form is Form.TABLE:
+        found = list(rows)
+        out.print(events_table(found) if found else Text("no events match", style="dim"))
+        return len(found)
+    writer = csv.writer(sys.stdout)
+    if form is Form.CSV:
+        writer.writerow(COLUMNS)
+    for count, row in enumerate(rows, start=1):
+        if form is Form.CSV:
+            writer.writerow([_cell(row[name]) for name in COLUMNS])
+        elif form is Form.JSONL:
+            sys.stdout.write(dumps({name: row[name] for name in COLUMNS}) + "\n")
+        else:
+            sys.stdout.write("[\n " if count == 1 else ",\n ")
+            sys.stdout.write(dumps({name: row[name] for name in COLUMNS}))
+    if form is Form.JSON:
+        sys.stdout.write("\n]\n" if count else "[]\n")
+    sys.stdout.flush()
+    return count
+
+
+def _cell(value: Any) -> str | int:
+    """Return a CSV cell; one that a spreadsheet would run gets an apostrophe first."""
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return value
+    text = value if isinstance(value, str) else iso(value) if isinstance(value, datetime) else dumps(value)
+    return "'" + text if text.startswith(FORMULA) else text
+
+
+def plain_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()) -> Table:
+    """Return rows as a table; every cell is shown as it is, never read as markup."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else plain(cell)) for cell in row))
+    return table
+
+
+def events_table(rows: list[dict[str, Any]], *, dates: bool = True) -> RenderableType:
+    """Return events by day, a line each: when, which vendor, where, who, what; `dates` false leaves the days out."""
+    wide = out.width >= WIDE
+    vendor_width = max((len(row["vendor"]) for row in rows), default=0)
+    days: list[RenderableType] = []
+    for day, of_day in groupby(rows, key=lambda row: row["occurred_at"].astimezone().date()):
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, min_width=vendor_width)
+        if wide:
+            table.add_column(no_wrap=True, overflow="ellipsis", width=14)
+        table.add_column(no_wrap=True, overflow="ellipsis", width=16 if wide else 13)
+        table.add_column(overflow="fold", ratio=1)
+        table.add_column(no_wrap=True, style="dim")
+        for row in of_day:
+            vendor = Text(plain(row["vendor"]), style=VENDOR_STYLE.get(row["vendor"], ""))
+            where = [Text(plain(row["environment"] or ""))] if wide else []
+            who = plain(row["actor_name"] or row["actor_email"] or row["actor_id"] or row["actor_kind"])
+            when = f"{row['occurred_at'].astimezone():%H:%M:%S}"
+            table.add_row(when, vendor, *where, Text(who), _sentence(row, where=not wide), row["id"][:8])
+        days += [Text(f"\n{day:%a %d %b %Y}, {zone()}", style="bold"), table] if dates else [table]
+    return Group(*days)
+
+
+def _sentence(row: dict[str, Any], *, where: bool) -> Text:
+    """Return what happened as a phrase, with its impact, its reason, and the environment if asked for."""
+    named = f"{row['action']} {row['object_kind'] or ''} {row['object_key'] or row['object_name'] or ''}"
+    text = Text(plain(row["summary"] or named))
+    if text.plain.startswith(("updated", "changed")) and row["action"] not in ("updated", "value_changed"):
+        text.append(f" ({plain(row['action']).replace('_', ' ')})")
+    environment = plain(row["environment"] or "")
+    if where and environment and environment.lower() not in text.plain.lower():
+        text.append(f" in {environment}")
+    size = (row["impact"] or {}).get("size")
+    if size and size != "none":
+        text.append(f" · {plain(size)} impact", style="yellow")
+    if row["vanished_at"]:
+        text.append(" · vanished at the vendor", style="red")
+    if row["comment"]:
+        text.append(f" · {plain(row['comment'])}", style="italic dim")
+    return text
+
+
+def bar(shares: list[float]) -> Text:
+    """Return coverage drawn as a bar: full, partly, and not covered parts of the wanted time."""
+    text = Text()
+    for share in shares:
+        if share >= 1 - 1e-9:
+            text.append("█", style="green")
+        elif share > 0:
+            text.append("▒", style="yellow")
+        else:
+            text.append("·", style="red")
+    return text

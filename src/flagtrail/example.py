@@ -1,0 +1,32 @@
+"""The config that `flagtrail init` writes; `config/flagtrail.example.toml` is the same text."""
+
+EXAMPLE = """\
+# flagtrail reads this file as ./flagtrail.toml, from --config FILE, or from $FLAGTRAIL_CONFIG.
+# `flagtrail check` tells whether it works. Secrets never stand in it: name an environment variable or a file.
+
+[store]
+# A file beside this one, or a PostgreSQL server: "postgresql://host/name".
+# With a password in it: url = { env = "FLAGTRAIL_STORE" }
+url = "sqlite:///flagtrail.db"
+
+[[source]]
+# The name is part of every event's id: choose it once.
+name = "acme-launchdarkly"
+connector = "launchdarkly"
+token = { env = "LAUNCHDARKLY_TOKEN" }     # or { file = "/run/secrets/launchdarkly" }
+start = "2025-01-01"                       # a date, an instant, or a span back from now such as "90d"
+every = "1m"                               # how often `flagtrail run` looks
+# settle = "15m"                           # how late the vendor may show an entry
+# parallel = 4                             # windows read at the same time
+# base_url = "https://app.eu.launchdarkly.com"
+# flag_events = ["default/production"]     # true: every environment; false: none
+
+[[source]]
+name = "acme-configcat"
+connector = "configcat"
+username = { env = "CONFIGCAT_USER" }
+password = { env = "CONFIGCAT_PASS" }
+start = "365d"
+every = "5m"
+# organizations = ["00000000-0000-0000-0000-000000000000"]
+"""

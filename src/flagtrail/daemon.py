@@ -11,9 +11,10 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from flagtrail.errors import FlagtrailError
+from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
-from flagtrail.sync import Report, Session
+from flagtrail.sync import Session
 
 GRACE = 4.0  # seconds for the pages under way to be stored; then the rest stays a gap for the next start
 

@@ -21,9 +21,9 @@ from flagtrail.connector import Connector, installed
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError
 from flagtrail.query import Query, events
+from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
-from flagtrail.sync import Report
 from flagtrail.testing.simulator import Simulator
 
 DAYS = 365.0

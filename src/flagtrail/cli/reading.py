@@ -21,9 +21,10 @@ from flagtrail.cli.showing import Simple, dumps, err, out, plain_table, say_erro
 from flagtrail.config import load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
+from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
-from flagtrail.sync import Report, Session
+from flagtrail.sync import Session
 from flagtrail.when import parse_moment
 from flagtrail.window import Window
 

@@ -6,11 +6,13 @@ A connector's tests inherit it:
         simulator = AcmeSimulator
 """
 
+import contextlib
 import copy
 import json
 import random
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,7 +108,7 @@ class ConnectorSuite:
             cuts = sorted({rng.randint(whole.since_ms + 1, whole.until_ms - 1) for _ in range(7)})
             edges = [whole.since_ms, *cuts, whole.until_ms]
             found: set[str] = set()
-            for since, until in zip(edges, edges[1:], strict=False):
+            for since, until in pairwise(edges):
                 found |= _read(connector, api, stream, Window.of_ms(since, until))[1].keys()
             assert found == vendor.truth()[stream.name].keys()
 
@@ -175,14 +177,11 @@ class ConnectorSuite:
         fault, error = FAILURES[failure]
         for stream in connector.streams(api):
             vendor.inject(fault, times=ALWAYS)
-            claims = []
+            pages: list[Page | Hole] = []
             with pytest.raises(error) as raised:
-                claims += [
-                    page.covers for page in connector.pages(api, stream, _newest(vendor, stream)) if page.records
-                ]
+                pages.extend(connector.pages(api, stream, _newest(vendor, stream)))
             vendor.heal()
-            api._limiter._held_until = 0.0
-            assert not claims
+            assert not pages
             assert "\n" not in str(raised.value)
 
     def test_what_passes_is_tried_again(self, vendor: Simulator, connector: Connector) -> None:
@@ -224,10 +223,8 @@ class ConnectorSuite:
             with pytest.raises(UnexpectedResponse):
                 list(connector.pages(api, stream, _newest(vendor, stream)))
             vendor.inject(faults.edited(lambda body: _with_links(body, thief.url)), times=ALWAYS)
-            try:
+            with contextlib.suppress(SourceError):
                 list(connector.pages(api, stream, _newest(vendor, stream)))
-            except SourceError:
-                pass
             assert thief.requests == []
 
 

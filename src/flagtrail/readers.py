@@ -1,0 +1,180 @@
+"""Reads many windows at once and stores their pages: the inside of a sync.
+
+Api → Connector.pages → Connector.event → Store: the whole way of an entry is in `Readers.readings` and `store_together`.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from flagtrail.api import Api
+from flagtrail.connector import Hole, Page
+from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
+from flagtrail.event import Action
+from flagtrail.plan import Job
+from flagtrail.report import Report, Watch
+from flagtrail.source import Source
+from flagtrail.store import Reading, Store
+from flagtrail.window import Window
+
+PLACES = {"project", "environment", "organization", "product"}  # when one comes or goes, there may be other streams
+RECENT = timedelta(hours=1)  # only a recent coming or going: a first load tells of every old one
+GROUP = 200  # pages that one transaction may hold
+WAITING = 64  # pages that may wait for the store before readers wait too
+STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next run
+
+log = structlog.get_logger()
+
+
+class Readers:
+    """Reads jobs in several threads and stores their pages in one, the caller's; `stop` ends it from anywhere."""
+
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        api: Api,
+        stop: threading.Event,
+        report: Report,
+        jobs: Iterable[Job],
+        watch: Watch,
+    ) -> None:
+        self.source, self.store, self.connector, self.api = source, store, source.connector, api
+        self.stop, self.report, self.watch = stop, report, watch
+        self.started = api.now() or datetime.max.replace(tzinfo=UTC)
+        self.jobs = deque(jobs)
+        self.pages: queue.Queue[Reading | None] = queue.Queue(maxsize=WAITING)
+        self.lock = threading.Lock()
+        self.broken = threading.Event()  # the store failed: readers must not wait for it
+
+    def go(self) -> None:
+        """Do every job; errors go into the report."""
+        expected = [job.expected for job in self.jobs]
+        known = None if None in expected and len(self.jobs) > 1 else round(sum(n or 0 for n in expected))
+        self.watch.planned(len(self.jobs), known)
+        readers = [
+            threading.Thread(target=self.read_jobs, name=f"{self.source.name}-{number}", daemon=True)
+            for number in range(min(self.source.parallel, len(self.jobs)))
+        ]
+        for reader in readers:
+            reader.start()
+        try:
+            self.store_pages(len(readers))
+        except BaseException:
+            self.broken.set()
+            raise
+        for reader in readers:
+            reader.join()
+
+    def store_pages(self, reading: int) -> None:
+        """Store pages as they come until every reader is done; those that wait together share a transaction."""
+        while reading:
+            pages = [self.pages.get()]
+            while len(pages) < GROUP and not self.pages.empty():
+                pages.append(self.pages.get())
+            reading -= pages.count(None)
+            self.store_together([page for page in pages if page is not None])
+
+    def store_together(self, readings: list[Reading]) -> None:
+        """Write pages in one transaction, and count what was new in each stream."""
+        if not readings:
+            return
+        added = self.store.add(self.source.name, self.connector.vendor, readings)
+        for stream, event in added.new:
+            self.report.streams[stream].new += 1
+            moved = event.object_kind in PLACES and event.action in (Action.CREATED, Action.DELETED)
+            self.report.grown |= moved and event.occurred_at >= self.started - RECENT
+        for stream, _ in added.changed:
+            self.report.streams[stream].changed += 1
+        self.watch.stored(sum(len(reading.events) for reading in readings))
+
+    def read_jobs(self) -> None:
+        """Do jobs until none is left; a reader's last word is None."""
+        try:
+            while not self.ending and (job := self.next_job()) is not None:
+                self.read(job)
+                self.watch.finished()
+        finally:
+            self.put(None)
+
+    @property
+    def ending(self) -> bool:
+        """Whether readers should leave their work undone."""
+        return self.stop.is_set() or self.broken.is_set()
+
+    def next_job(self) -> Job | None:
+        """Return the newest job of a stream that has not failed too often."""
+        with self.lock:
+            while self.jobs:
+                job = self.jobs.popleft()
+                if self.report.streams[job.stream.name].failures < STRIKES and not self.report.error:
+                    return job
+        return None
+
+    def read(self, job: Job) -> None:
+        """Read one window; an error ends it, and what it did not cover stays a gap."""
+        bound = log.bind(source=self.source.name, stream=job.stream.name, window=str(job.window))
+        try:
+            for reading in self.readings(job):
+                self.put(reading)
+                if self.ending:
+                    return
+            bound.debug("window_read")
+        except SourceError as error:
+            if not self.stop.is_set():
+                self.fail(job, error)
+        except Exception as error:  # noqa: BLE001 - a connector's bug must not take the other sources down
+            bound.error("connector_bug", exc_info=True)
+            self.fail(job, UnexpectedResponse(f"the connector failed on an answer: {type(error).__name__}: {error}"))
+
+    def readings(self, job: Job) -> Iterable[Reading]:
+        """Yield what the connector reads, translated, with claims clipped to what has settled.
+
+        A claim may rest on several answers, and the earliest of them decides how far it has settled.
+        """
+        horizon: datetime | None = datetime.max.replace(tzinfo=UTC)
+        for page in self.connector.pages(self.api, job.stream, job.window):
+            events = [(self.connector.event(job.stream, record), record) for record in page.records]
+            if isinstance(page, Hole):
+                self.report.streams[job.stream.name].gaps += 1
+                yield Reading(job.stream.name, events, gap=(page.window, page.reason, page.expected))
+                continue
+            horizon = None if page.date is None or horizon is None else min(horizon, page.date - self.source.settle)
+            yield Reading(job.stream.name, events, self.settled(job, page, horizon))
+            if page.covers is not None:
+                horizon = datetime.max.replace(tzinfo=UTC)
+
+    def settled(self, job: Job, page: Page, horizon: datetime | None) -> Window | None:
+        """Return the part of a page's claim that lies in its job and has settled by the vendor's clock."""
+        if page.covers is None or horizon is None:
+            return None
+        covers = page.covers.clip(job.window)
+        return covers.before(horizon) if covers else None
+
+    def fail(self, job: Job, error: SourceError) -> None:
+        """Write an error into the report, and decide whose other jobs it ends."""
+        state = self.report.streams[job.stream.name]
+        log.warning(
+            "window_failed", source=self.source.name, stream=job.stream.name, window=str(job.window), error=str(error)
+        )
+        signed_out = isinstance(error, AccessDenied) and error.status == 401
+        with self.lock:
+            if isinstance(error, AccessDenied):
+                self.report.refused[None if signed_out else job.stream.name] = error
+            if isinstance(error, Unavailable) or signed_out:
+                self.report.error = str(error)  # the whole source: it is down, or refuses the credential
+            state.error = state.error or str(error)
+            state.failures += STRIKES if isinstance(error, AccessDenied) else 1
+
+    def put(self, reading: Reading | None) -> None:
+        """Hand a page to the storing thread, waiting while it is behind, unless it has failed."""
+        while not self.broken.is_set():
+            try:
+                return self.pages.put(reading, timeout=1.0)
+            except queue.Full:
+                continue
+        return None

@@ -18,8 +18,8 @@ from flagtrail.event import Record
 from flagtrail.testing.simulator import Quota, Reply, Request, Simulator
 from flagtrail.window import from_ms
 from flagtrail_configcat import ConfigCat
-from flagtrail_configcat.simulated_account import LABS, ORGANIZATIONS, TRAVEL, Place, listed, product_with
-from flagtrail_configcat.simulated_answers import (
+from flagtrail_configcat.simulation.account import LABS, ORGANIZATIONS, TRAVEL, Place, listed, product_with
+from flagtrail_configcat.simulation.answers import (
     DAY_TICKS,
     Dates,
     bound,
@@ -30,8 +30,8 @@ from flagtrail_configcat.simulated_answers import (
     refused,
     silent,
 )
-from flagtrail_configcat.simulated_history import Generations, History, Item
-from flagtrail_configcat.simulated_log import TICKS_PER_MS, Entry, Log
+from flagtrail_configcat.simulation.history import Generations, History, Item
+from flagtrail_configcat.simulation.log import TICKS_PER_MS, Entry, Log
 from flagtrail_configcat.vocabulary import MEANINGS
 
 USERNAME = "08d9f2b1-fernweh"

@@ -89,12 +89,12 @@ class LaunchDarkly(Connector):
     def counts(self, api: Api, stream: Stream, window: Window) -> list[Count]:
         """Return LaunchDarkly's own numbers: 500 buckets for the audit log, one total for flag events."""
         if stream.scope:
-            return flag_events.counts(api, *stream.scope, window)
+            return flag_events.counts(api, stream.scope, window)
         return audit_log.counts(api, window)
 
     def _flag_event_pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         try:
-            yield from flag_events.pages(api, *stream.scope, window)
+            yield from flag_events.pages(api, stream.scope, window)
         except AccessDenied as error:
             if error.status not in (403, 404):
                 raise

@@ -24,13 +24,13 @@ TRIES = 3
 BETA = {"ld-api-version": "beta"}  # without it: 403
 
 
-def pages(api: Api, project: str, environment: str, window: Window) -> Iterator[Page]:
+def pages(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[Page]:
     """Yield the window's flag events; tries again, then halves it, while pages and totals do not add up."""
     for _ in range(TRIES):
         ids: set[str] = set()
         totals: set[int] = set()
         first: datetime | None = None
-        for number, (body, date) in enumerate(_walk(api, project, environment, window)):
+        for number, (body, date) in enumerate(_walk(api, scope, window)):
             first = date if number == 0 else first
             totals.add(body["totalCount"])
             ids.update(flag_event_id_and_ms(item)[0] for item in body["items"])
@@ -40,23 +40,23 @@ def pages(api: Api, project: str, environment: str, window: Window) -> Iterator[
             return
     if len(ids) > 3 * PAGE and window.length > timedelta(milliseconds=1):
         for half in reversed(window.split(2)):
-            yield from pages(api, project, environment, half)
+            yield from pages(api, scope, half)
         return
     raise UnexpectedResponse(f"{api.host}{PATH} counts {sorted(totals)} events in {window} and shows {len(ids)}")
 
 
-def counts(api: Api, project: str, environment: str, window: Window) -> list[Count]:
+def counts(api: Api, scope: tuple[str, ...], window: Window) -> list[Count]:
     """Return LaunchDarkly's `totalCount` of a window."""
-    body, _ = _ask(api, project, environment, window, None, limit=1)
+    body, _ = _ask(api, scope, window, None, limit=1)
     return [Count(window, body["totalCount"])]
 
 
-def _walk(api: Api, project: str, environment: str, window: Window) -> Iterator[tuple[dict[str, Any], datetime | None]]:
+def _walk(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[tuple[dict[str, Any], datetime | None]]:
     """Yield the answers of one walk along the cursor; an endless or circular walk is refused."""
     cursor: str | None = None
     used: set[str] = set()
     while True:
-        body, date = _ask(api, project, environment, window, cursor, limit=PAGE)
+        body, date = _ask(api, scope, window, cursor, limit=PAGE)
         yield body, date
         cursor = _cursor(api, body)
         if cursor is None or not body["items"]:
@@ -67,9 +67,10 @@ def _walk(api: Api, project: str, environment: str, window: Window) -> Iterator[
 
 
 def _ask(
-    api: Api, project: str, environment: str, window: Window, cursor: str | None, limit: int
+    api: Api, scope: tuple[str, ...], window: Window, cursor: str | None, limit: int
 ) -> tuple[dict[str, Any], datetime | None]:
     """Return one answer of the right form, and its date; every parameter is sent every time."""
+    project, environment = scope
     params: dict[str, str | int] = {
         "projectKey": project,
         "environmentKey": environment,

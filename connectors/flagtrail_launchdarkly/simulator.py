@@ -1,7 +1,7 @@
 """LaunchDarkly on loopback: its audit log, searches, counts, flag events and lists, as its documentation has them.
 
 What the documentation leaves open is a switch (see `Switches`). The history of Fernweh Travel is in
-`simulated_history`, the shape of the entries in `simulated_entries`, the answers in `simulated_answers`.
+`simulation.history`, the shape of the entries in `simulation.entries`, the answers in `simulation.answers`.
 """
 
 import random
@@ -18,14 +18,14 @@ from flagtrail.event import Record
 from flagtrail.testing.cast import PEOPLE, Person
 from flagtrail.testing.simulator import Reply, Request, Simulator
 from flagtrail_launchdarkly import LaunchDarkly
-from flagtrail_launchdarkly.simulated_account import NOBODY, TOKEN, Who, by_member
-from flagtrail_launchdarkly.simulated_answers import FORBIDDEN, NOT_FOUND, Answers, refused
-from flagtrail_launchdarkly.simulated_catalogue import environment_list, identity, project_list
-from flagtrail_launchdarkly.simulated_entries import Change, Effect
-from flagtrail_launchdarkly.simulated_history import History
-from flagtrail_launchdarkly.simulated_limits import Limits
-from flagtrail_launchdarkly.simulated_trail import Trail
-from flagtrail_launchdarkly.simulator_switches import Switches
+from flagtrail_launchdarkly.simulation.account import NOBODY, TOKEN, Who, by_member
+from flagtrail_launchdarkly.simulation.answers import FORBIDDEN, NOT_FOUND, Answers, refused
+from flagtrail_launchdarkly.simulation.catalogue import environment_list, identity, project_list
+from flagtrail_launchdarkly.simulation.entries import Change, Effect
+from flagtrail_launchdarkly.simulation.history import History
+from flagtrail_launchdarkly.simulation.limits import Limits
+from flagtrail_launchdarkly.simulation.switches import Switches
+from flagtrail_launchdarkly.simulation.trail import Trail
 
 AUDIT_LOG = "audit_log"
 BURST_ACTIONS = (

@@ -1,6 +1,6 @@
 """Reads many windows at once and stores their pages: the inside of a sync.
 
-Api → Connector.pages → Connector.event → Store: the whole way of an entry is in `Readers.readings` and `store_together`.
+Api → Connector.pages → Connector.event → Store: the whole way of an entry is in `readings` and `store_together`.
 """
 
 import queue

@@ -7,7 +7,7 @@ from flagtrail.errors import UnexpectedResponse
 from flagtrail.event import Action, ActorKind, Change, Event, Record
 from flagtrail.window import from_ms
 from flagtrail_configcat.events import audit_event, id_and_ms
-from flagtrail_configcat.simulated_account import TRAVEL
+from flagtrail_configcat.simulation.account import TRAVEL
 from flagtrail_configcat.simulator import ConfigCatSimulator
 from flagtrail_configcat.vocabulary import MEANINGS
 

@@ -10,7 +10,7 @@ from flagtrail.event import Record
 from flagtrail.testing.simulator import Quota
 from flagtrail.window import from_ms, iso
 from flagtrail_configcat import ConfigCat
-from flagtrail_configcat.simulated_account import LABS, TRAVEL, Place
+from flagtrail_configcat.simulation.account import LABS, TRAVEL, Place
 from flagtrail_configcat.simulator import PASSWORD, USERNAME, ConfigCatSimulator
 
 LOG = f"/v2/organizations/{TRAVEL.id}/auditlogs"

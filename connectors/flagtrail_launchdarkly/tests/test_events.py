@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from flagtrail_launchdarkly.events import audit_event, audit_id_and_ms, flag_event, flag_event_id_and_ms
-from flagtrail_launchdarkly.vocabulary import SIGNIFICANCE, VERBS, WORDS, meaning, most_significant
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flagtrail.errors import UnexpectedResponse
 from flagtrail.event import Action, ActorKind, Event, Ref
+from flagtrail_launchdarkly.events import audit_event, audit_id_and_ms, flag_event, flag_event_id_and_ms
+from flagtrail_launchdarkly.vocabulary import SIGNIFICANCE, VERBS, WORDS, meaning, most_significant
 
 BASE = "https://app.launchdarkly.com"
 ANA = {"_id": "5c0ffee00000000000000001", "email": "ana.silva@fernweh.example", "firstName": "Ana", "lastName": "Silva"}

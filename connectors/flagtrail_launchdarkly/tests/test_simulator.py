@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from flagtrail_launchdarkly.simulated_account import NOBODY, SCIM, TERRAFORM, TOKEN
-from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
-from flagtrail_launchdarkly.simulator_switches import VENDOR_QUOTAS
 
 from flagtrail.testing.cast import PEOPLE
+from flagtrail_launchdarkly.simulation.account import NOBODY, SCIM, TERRAFORM, TOKEN
+from flagtrail_launchdarkly.simulation.switches import VENDOR_QUOTAS
+from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
 
 LOG = "/api/v2/auditlog"
 COUNTS = "/api/v2/auditlog/counts"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flagtrail.testing.cast import FLAGS, PEOPLE, REASONS
-from flagtrail_launchdarkly.simulated_account import (
+from flagtrail_launchdarkly.simulation.account import (
     MEMBERS,
     NAMELESS,
     NOBODY,
@@ -18,9 +18,9 @@ from flagtrail_launchdarkly.simulated_account import (
     Who,
     made_up_id,
 )
-from flagtrail_launchdarkly.simulated_chores import CHORES, ODDITIES, Chore
-from flagtrail_launchdarkly.simulated_entries import Change, Effect
-from flagtrail_launchdarkly.statements import Access
+from flagtrail_launchdarkly.simulation.chores import CHORES, ODDITIES, Chore
+from flagtrail_launchdarkly.simulation.entries import Change, Effect
+from flagtrail_launchdarkly.simulation.statements import Access
 
 TAGS = ("payments", "growth", "mobile-squad", "core,reviewed", "experiment")
 MOST_FLAGS = 120

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from flagtrail.testing.simulator import Quota, Reply, http_date
-from flagtrail_launchdarkly.simulator_switches import Scope, Switches
+from flagtrail_launchdarkly.simulation.switches import Scope, Switches
 
 _HEADERS = {
     "global": ("X-Ratelimit-Global", "X-Ratelimit-Reset"),

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from flagtrail.testing.cast import FLAGS, PEOPLE, REASONS, Person, working_moments
-from flagtrail_configcat.simulated_account import Organization, Place, Product
+from flagtrail_configcat.simulation.account import Organization, Place, Product
 
 ARROW = "➔"
 Generations = Literal["both", "old", "new"]

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from flagtrail.testing.simulator import Reply, Request
-from flagtrail_launchdarkly.simulated_account import ACCOUNT_ID, Environment, Project, link, made_up_id
-from flagtrail_launchdarkly.simulated_answers import NOT_FOUND, href, invalid, number, refused
-from flagtrail_launchdarkly.simulator_switches import Switches
-from flagtrail_launchdarkly.statements import Malformed
+from flagtrail_launchdarkly.simulation.account import ACCOUNT_ID, Environment, Project, link, made_up_id
+from flagtrail_launchdarkly.simulation.answers import NOT_FOUND, href, invalid, number, refused
+from flagtrail_launchdarkly.simulation.statements import Malformed
+from flagtrail_launchdarkly.simulation.switches import Switches
 
 T = TypeVar("T")
 IDENTITY = {

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flagtrail_launchdarkly.simulator_switches import Switches
+from flagtrail_launchdarkly.simulation.switches import Switches
 
 
 def buckets(

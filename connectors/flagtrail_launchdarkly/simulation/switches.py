@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flagtrail_launchdarkly.simulated_entries import Dates
-from flagtrail_launchdarkly.simulated_log import TieOrder
+from flagtrail_launchdarkly.simulation.entries import Dates
+from flagtrail_launchdarkly.simulation.log import TieOrder
 
 Bounds = Literal["()", "[)", "(]", "[]"]
 """Whether the two ends of an asked span belong to it, as mathematicians write it."""

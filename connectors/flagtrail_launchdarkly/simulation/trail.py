@@ -7,11 +7,11 @@ from typing import Any
 
 from flagtrail.event import Record
 from flagtrail.testing.cast import working_moments
-from flagtrail_launchdarkly.simulated_account import Environment, Project, made_up_id, projects
-from flagtrail_launchdarkly.simulated_entries import AuditEntry, Change, Dates, Effect, FlagEvent
-from flagtrail_launchdarkly.simulated_history import History
-from flagtrail_launchdarkly.simulated_log import Log
-from flagtrail_launchdarkly.simulated_year import moments, tell
+from flagtrail_launchdarkly.simulation.account import Environment, Project, made_up_id, projects
+from flagtrail_launchdarkly.simulation.entries import AuditEntry, Change, Dates, Effect, FlagEvent
+from flagtrail_launchdarkly.simulation.history import History
+from flagtrail_launchdarkly.simulation.log import Log
+from flagtrail_launchdarkly.simulation.year import moments, tell
 
 
 class Trail:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from flagtrail.event import Record
 from flagtrail.window import from_ms, iso
-from flagtrail_launchdarkly.simulated_account import ACCOUNT_ID, Project, Who, link, made_up_id
-from flagtrail_launchdarkly.statements import Access
+from flagtrail_launchdarkly.simulation.account import ACCOUNT_ID, Project, Who, link, made_up_id
+from flagtrail_launchdarkly.simulation.statements import Access
 
 SITE = "https://app.launchdarkly.com"  # titles name it even on the other instances
 EVALUATED_AFTER_MS = 600_000  # LaunchDarkly compares the ten minutes before and after a flag event

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 import orjson
 
 from flagtrail.testing.simulator import Reply, Request
-from flagtrail_launchdarkly.simulated_account import link
-from flagtrail_launchdarkly.simulated_counts import buckets
-from flagtrail_launchdarkly.simulated_entries import AuditEntry, FlagEvent
-from flagtrail_launchdarkly.simulated_log import E, Log
-from flagtrail_launchdarkly.simulator_switches import Bounds, Switches
-from flagtrail_launchdarkly.statements import EVERYTHING, Malformed, Policy, of_specifier
+from flagtrail_launchdarkly.simulation.account import link
+from flagtrail_launchdarkly.simulation.counts import buckets
+from flagtrail_launchdarkly.simulation.entries import AuditEntry, FlagEvent
+from flagtrail_launchdarkly.simulation.log import E, Log
+from flagtrail_launchdarkly.simulation.statements import EVERYTHING, Malformed, Policy, of_specifier
+from flagtrail_launchdarkly.simulation.switches import Bounds, Switches
 
 FOREVER = 2**62
 DAY_MS = 86_400_000

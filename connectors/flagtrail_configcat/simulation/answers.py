@@ -9,7 +9,7 @@ from typing import Any, Literal
 from flagtrail.event import Record
 from flagtrail.testing.simulator import Reply
 from flagtrail.window import EPOCH
-from flagtrail_configcat.simulated_log import TICKS_PER_MS, Entry
+from flagtrail_configcat.simulation.log import TICKS_PER_MS, Entry
 
 TICKS_PER_SECOND = 1000 * TICKS_PER_MS
 DAY_TICKS = 86_400 * TICKS_PER_SECOND

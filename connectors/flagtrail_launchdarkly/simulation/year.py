@@ -4,8 +4,8 @@ import random
 from collections.abc import Sequence
 
 from flagtrail.testing.cast import working_moments
-from flagtrail_launchdarkly.simulated_entries import Change, Effect
-from flagtrail_launchdarkly.simulated_history import History
+from flagtrail_launchdarkly.simulation.entries import Change, Effect
+from flagtrail_launchdarkly.simulation.history import History
 
 BURSTS = (30, 60)  # entries in one millisecond, at least and at most
 

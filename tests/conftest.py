@@ -1,5 +1,6 @@
 """What tests of several tiers share: real databases, and simulated vendors with a history."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,8 +11,14 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from flagtrail import logs
 from flagtrail.store import Store
 from flagtrail.testing.simulator import Simulator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_log() -> None:
+    logs.configure(logging.ERROR)
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ class ConfigCat(Connector):
         wanted = self.organizations or sorted(seen)
         span = audit_log.V1_SPAN if self.api == "v1" else audit_log.SPAN
         return [
-            Stream(f"{audit_log.STREAM}[{id}]", audit_log.PAGE, span, label=seen[id], account=id, scope=(id,))
+            Stream(f"{audit_log.STREAM}[{id}]", audit_log.ROOMY, span, label=seen[id], account=id, scope=(id,))
             for id in wanted
         ]
 

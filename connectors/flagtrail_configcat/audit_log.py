@@ -9,13 +9,14 @@ agree.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from flagtrail.api import Api
 from flagtrail.connector import Count, Hole, Page
 from flagtrail.errors import Redirected, UnexpectedResponse
 from flagtrail.event import Record
-from flagtrail.window import Window, from_ms
+from flagtrail.window import Window, from_ms, iso
 from flagtrail_configcat.events import id_and_ms
 
 STREAM = "audit_log"
@@ -47,9 +48,24 @@ def pages(api: Api, organization: str, span: Window) -> Iterator[Page]:
     if span.length <= SECOND:
         yield from _walk_until_stable(api, organization, span)
     else:
-        parts = min(max(2, sheet.total // ROOMY + 1), span.length // SECOND + 1)
-        for part in reversed(span.split(parts)):
+        for part in reversed(_divided(span, sheet)):
             yield from pages(api, organization, part)
+
+
+def _divided(span: Window, sheet: Sheet) -> list[Window]:
+    """Return a span cut where its items are, as far as one page of them tells: a crowded second is found at once.
+
+    The cuts are whole seconds, because smaller fractions may mean nothing to the vendor.
+    """
+    dates = sorted(id_and_ms(item)[1] for item in sheet.items)
+    shown = [dates[0], dates[len(dates) // 2], dates[-1] + 1000] if dates else []
+    first = min([span.until_ms, *shown])
+    unseen = max(0, sheet.total - len(dates)) // ROOMY + 1
+    even = [span.since_ms + (first - span.since_ms) * part // unseen for part in range(1, unseen)]
+    seconds = {ms // 1000 * 1000 for ms in (*shown, *even)}
+    cuts = [ms for ms in sorted(seconds) if span.since_ms < ms < span.until_ms]
+    edges = [span.since_ms, *cuts, span.until_ms]
+    return [Window.of_ms(a, b) for a, b in pairwise(edges)] if cuts else span.split(2)
 
 
 def _walk_until_stable(api: Api, organization: str, span: Window) -> Iterator[Page]:
@@ -124,7 +140,12 @@ def _items(api: Api, items: Any) -> list[Record]:
 
 
 def _bounds(span: Window) -> dict[str, str]:
-    """Return query bounds that hold the span whether they are inclusive or not, and whether fractions are dropped."""
-    since = from_ms(span.since_ms // 1000 * 1000) - SECOND
+    """Return query bounds that hold the span, whether the vendor takes them inclusively or not.
+
+    They hold it too when the vendor drops fractions of a second (the start becomes earlier, the end has none), and when
+    it rounds them: the start's fraction is below a half.
+    """
     until = from_ms(-(-span.until_ms // 1000) * 1000)
-    return {"fromUtcDateTime": f"{since:%Y-%m-%dT%H:%M:%SZ}", "toUtcDateTime": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+    since_second, fraction = divmod(span.since_ms, 1000)
+    since = from_ms(since_second * 1000 - 501) if fraction < 500 else from_ms(since_second * 1000 + 499)
+    return {"fromUtcDateTime": iso(since), "toUtcDateTime": f"{until:%Y-%m-%dT%H:%M:%SZ}"}

@@ -36,9 +36,9 @@ def ask(api: Api, *, after: int, before: int, statements: list[dict[str, Any]] |
 def _understood(api: Api, answer: Answer, after: int, before: int) -> Sheet:
     """Return an answer whose form, order and range are as promised; anything else proves nothing."""
     body = answer.body
-    items = body.get("items") if isinstance(body, dict) else None
-    if not isinstance(items, list):
-        raise UnexpectedResponse(f"{api.host}{PATH} answers without a list of entries")
+    items, links = (body.get("items"), body.get("_links")) if isinstance(body, dict) else (None, None)
+    if not isinstance(items, list) or not isinstance(links, dict):
+        raise UnexpectedResponse(f"{api.host}{PATH} answers without a list of entries and its links")
     known = [audit_id_and_ms(item) for item in items]
     ids, dates = [id for id, _ in known], [ms for _, ms in known]
     if len(set(ids)) != len(ids):
@@ -48,7 +48,7 @@ def _understood(api: Api, answer: Answer, after: int, before: int) -> Sheet:
     if dates and not (after <= dates[-1] and dates[0] <= before):
         raise UnexpectedResponse(f"{api.host}{PATH} shows entries from outside the time that was asked for")
     # A full page may have older entries behind it even without a link to them; a short one has if it links to them.
-    more = len(items) >= PAGE or "next" in (body.get("_links") or {})
+    more = len(items) >= PAGE or "next" in links
     if more and not items:
         raise UnexpectedResponse(f"{api.host}{PATH} links to a next page from an empty one")
     return Sheet(items, ids, dates, more, answer.date)

@@ -203,7 +203,7 @@ def test_opening_twice_at_once_makes_one_schema(store_url: str) -> None:
 def test_a_newer_schema_is_refused(store: Store, store_url: str) -> None:
     with writing(store.engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StoreError, match="newer flagtrail .*upgrade"):
+    with pytest.raises(StoreError, match=r"newer flagtrail .*upgrade"):
         Store(store_url)
 
 

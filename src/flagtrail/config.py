@@ -51,7 +51,7 @@ def _store_url(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        has_password = make_url(value).password is not None
+        has_password = bool(make_url(value).password)
     except ArgumentError:
         has_password = False
     if has_password:

@@ -30,8 +30,8 @@ class Stream:
     """One log of a source: `audit_log`, or with a scope, `flag_events[default/production]`.
 
     `label` is what people call the scope, when the name holds an opaque id. `account` is the vendor's id of whose log
-    it is: a store never mixes two in one stream. `page` is the number of records that one request brings in. `span` is the
-    longest window that may be asked of `pages`, None for any. `scope` is for the connector's own use.
+    it is: a store never mixes two in one stream. `page` is the number of records that one request brings in. `span` is
+    the longest window that may be asked of `pages`, None for any. `scope` is for the connector's own use.
     """
 
     name: str

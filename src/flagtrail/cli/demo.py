@@ -8,15 +8,13 @@ import threading
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from pydantic import SecretStr
 from rich.rule import Rule
 
 from flagtrail import logs
 from flagtrail.cli.asking import status
 from flagtrail.cli.reading import fill
-from flagtrail.cli.showing import dumps, events_table, out, say_errors
+from flagtrail.cli.showing import events_table, out, say_errors
 from flagtrail.connector import Connector, installed
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError
@@ -24,13 +22,14 @@ from flagtrail.query import Query, events
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
+from flagtrail.testing.configured import NAME, write_config
 from flagtrail.testing.simulator import Simulator
 
 DAYS = 365.0
 SHOWN = 12
 EVERY = timedelta(seconds=3)
 PAUSE = (1.0, 5.0)  # seconds between two simulated changes, at least and at most
-DATABASE, CONFIG = "flagtrail.db", "flagtrail.toml"
+DATABASE = "flagtrail.db"
 COUNTING = "select vendor, action, count(*) from event group by 1, 2 order by 3 desc"
 
 
@@ -51,22 +50,22 @@ def play(folder: Path, *, entries: int, once: bool) -> None:
             out.print(f"simulating {name} at {simulator.url} with a year of history", highlight=False)
         if not sources:
             raise ConfigError("no installed connector ships a simulator")
-        _write_config(folder, dict(zip([source.name for source in sources], simulators, strict=True)))
+        named = {source.name: simulator for source, simulator in zip(sources, simulators, strict=True)}
+        config = write_config(folder, named, f"sqlite:///{DATABASE}", start=f"{DAYS:.0f}d")
         store = running.enter_context(Store(f"sqlite:///{folder.absolute() / DATABASE}"))
         reports = fill(sources, store, None, quiet=False)
         for report in reports:
             say_errors("\n".join(report.errors))
-        _show(folder, store, reports)
+        _show(config, store, reports)
         if once:
             return
         _go_on(sources, store, simulators)
 
 
-def _show(folder: Path, store: Store, reports: list[Report]) -> None:
+def _show(config: Path, store: Store, reports: list[Report]) -> None:
     new, requests = sum(report.new for report in reports), sum(report.requests for report in reports)
     out.print(f"\n[bold]{new:,} changes in one table[/], read in {requests:,} requests. The newest:")
     out.print(events_table(list(events(store, Query(limit=SHOWN)))))
-    config = folder / CONFIG
     status(config=config)
     quoted = f'"{config}"' if " " in str(config) else str(config)
     out.print(Rule(style="dim"))
@@ -76,7 +75,7 @@ def _show(folder: Path, store: Store, reports: list[Report]) -> None:
         ".venv/bin/flagtrail events --environment production --since 7d",
         ".venv/bin/flagtrail events --actor ana --action turned_off",
         ".venv/bin/flagtrail show " + next(row["id"][:8] for row in events(store, Query(limit=1))),
-        f"sqlite3 {folder / DATABASE} '{COUNTING}'",
+        f"sqlite3 {config.parent / DATABASE} '{COUNTING}'",
     ):
         out.print(f"  {line}", markup=False, soft_wrap=True)
 
@@ -121,26 +120,7 @@ def _prepare(folder: Path) -> None:
     """Make the folder, and remove what an earlier demo left in it: its simulated history is gone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", CONFIG):
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", NAME):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"the demo cannot write to {folder}: {error.strerror}; name another with --folder") from None
-
-
-def _write_config(folder: Path, simulators: dict[str, Simulator]) -> None:
-    """Write a config with which every command works while the demo runs, and the asking ones afterwards."""
-    lines = ["# Written by `flagtrail demo`.", "[store]", f"url = {dumps(f'sqlite:///{DATABASE}')}"]
-    for source, simulator in simulators.items():
-        lines += ["", "[[source]]", f"name = {dumps(source)}", f"connector = {dumps(simulator.connector.vendor)}"]
-        lines += [f"{key} = {_toml(folder, source, key, value)}" for key, value in simulator.settings().items()]
-    (folder / CONFIG).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _toml(folder: Path, source: str, key: str, value: Any) -> str:
-    """Return a setting as TOML; a secret goes into a file of its own."""
-    if not isinstance(value, SecretStr):
-        return dumps(value)
-    file = folder.absolute() / f"{source}.{key}"
-    file.touch(mode=0o600)
-    file.write_text(value.get_secret_value(), encoding="utf-8")
-    return f"{{ file = {dumps(str(file))} }}"

@@ -1,6 +1,7 @@
 """The commands that ask the table: events, show, status."""
 
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,8 +83,7 @@ def events(
         raise ConfigError(f"--since {since} is not before --until {until}")
     with open_store(config) as store:
         rows = find_events(store, query)
-        shown = (row for number, row in enumerate(rows, start=1) if not limit or number <= limit)
-        count = write_events(shown, output)
+        count = write_events(islice(rows, limit or None), output)
         if limit and count == limit and next(rows, None) is not None:
             say(f"the newest {limit} are shown, there are more; --limit 0 shows all")
         if output is Form.TABLE:

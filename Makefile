@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -24,6 +24,9 @@ lint: $(VENV)/.test-ready
 format: $(VENV)/.test-ready
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
+
+docs: $(VENV)/.test-ready
+	$(VENV)/bin/python -c "from flagtrail.schema import describe; print(describe(), end='')" > docs/schema.md
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo

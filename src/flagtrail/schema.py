@@ -154,3 +154,20 @@ class StreamRow(SQLModel, table=True):
 
 
 TABLES = (EventRow, RecordRow, CoverageRow, GapRow, StreamRow)
+
+
+def describe() -> str:
+    """Return the tables as Markdown: `docs/schema.md`, which `make docs` writes."""
+    lines = ["# The tables", "", "Written by `make docs` from `src/flagtrail/schema.py`.", ""]
+    lines += [(__doc__ or "").split("\n\n", 1)[1].strip(), ""]
+    for row in TABLES:
+        table = row.__table__  # type: ignore[attr-defined]
+        lines += [f"## {table.name}", "", str(row.__doc__), "", "| column | type | |", "|---|---|---|"]
+        for column in table.columns:
+            about = row.model_fields[column.name].description
+            kind = {"Instant": "instant", "JSON": "JSON", "LargeBinary": "bytes", "Integer": "integer"}.get(
+                type(column.type).__name__, "text"
+            )
+            lines.append(f"| `{column.name}` | {kind}{', may be null' if column.nullable else ''} | {about} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"

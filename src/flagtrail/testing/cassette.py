@@ -1,7 +1,8 @@
 """Plays a vendor's recorded answers, and records them anew from a simulator when asked to.
 
 The cassettes in this repository come from the simulators, not from the vendors: none of them could be reached. They
-hold the answers still, so that a change in what a connector asks or understands shows. `FLAGTRAIL_RECORD=1` records anew.
+hold the answers still, so that a change in what a connector asks or understands shows. With `FLAGTRAIL_RECORD=1` they
+are recorded anew.
 """
 
 import os

@@ -1,0 +1,87 @@
+"""What the documents say is so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from flagtrail import __version__
+from flagtrail.cli import app
+from flagtrail.config import SourceSettings, StoreSettings, load
+from flagtrail.example import EXAMPLE
+from flagtrail.schema import describe
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_is_in_the_readme(command: str) -> None:
+    assert f"| `flagtrail {command}` |" in README
+
+
+def test_the_readme_names_no_command_and_no_option_that_does_not_exist() -> None:
+    for line in re.findall(r"flagtrail [a-z].*", "\n".join(blocks("console"))):
+        words = line.split()
+        assert words[1] in COMMANDS, line
+        options = {option for parameter in COMMANDS[words[1]].params for option in parameter.opts}
+        assert {word for word in words[2:] if word.startswith("-")} <= options, line
+
+
+def test_every_setting_is_in_the_readme_with_its_default() -> None:
+    for prefix, settings in (("store", StoreSettings), ("source", SourceSettings)):
+        for name in settings.model_fields:
+            assert f"| `{prefix}.{name}` |" in README
+
+
+def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "config" / "flagtrail.example.toml"
+    assert path.read_text(encoding="utf-8") == EXAMPLE
+    for name in ("LAUNCHDARKLY_TOKEN", "CONFIGCAT_USER", "CONFIGCAT_PASS"):
+        monkeypatch.setenv(name, "made-up")
+    assert [source.name for source in load(path).sources()] == ["acme-launchdarkly", "acme-configcat"]
+
+
+def test_the_example_config_names_every_setting() -> None:
+    for name in [*StoreSettings.model_fields, *SourceSettings.model_fields]:
+        assert re.search(rf"^#? ?{name} = ", EXAMPLE, re.MULTILINE), name
+
+
+def test_the_configs_in_the_readme_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LAUNCHDARKLY_TOKEN", "CONFIGCAT_USER", "CONFIGCAT_PASS"):
+        monkeypatch.setenv(name, "made-up")
+    [text] = blocks("toml")
+    assert tomllib.loads(text)
+    path = tmp_path / "flagtrail.toml"
+    path.write_text(text, encoding="utf-8")
+    assert len(load(path).sources()) == 2
+
+
+def test_the_schema_page_is_what_the_code_says() -> None:
+    assert (ROOT / "docs" / "schema.md").read_text(encoding="utf-8") == describe(), "run `make docs`"
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("connectors/*/README.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+            assert target.startswith("https://") or (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^\$ make ([a-z]+)|`make ([a-z]+)", README, re.MULTILINE))
+    names = {first or second for first, second in targets}
+    assert {"demo", "test"} <= names
+    for name in names:
+        assert f"\n{name}:" in makefile
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -90,7 +90,7 @@ class Readers:
             self.report.grown |= moved and event.occurred_at >= self.started - RECENT
         for stream, _ in added.changed:
             self.report.streams[stream].changed += 1
-        self.watch.stored(sum(len(reading.events) for reading in readings))
+        self.watch.stored(len(added.new))
 
     def read_jobs(self) -> None:
         """Do jobs until none is left; a reader's last word is None."""

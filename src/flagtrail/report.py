@@ -13,8 +13,8 @@ class Watch(Protocol):
     def planned(self, jobs: int, records: int | None) -> None:
         """Say how many windows will be read, and how many records are expected in all (None: nobody knows)."""
 
-    def stored(self, records: int) -> None:
-        """Say that so many records were read and are stored."""
+    def stored(self, new: int) -> None:
+        """Say that so many events were stored that were not there before."""
 
     def finished(self) -> None:
         """Say that one window has been read to its end, or given up."""
@@ -26,7 +26,7 @@ class Nobody:
     def planned(self, jobs: int, records: int | None) -> None:
         """Ignore it."""
 
-    def stored(self, records: int) -> None:
+    def stored(self, new: int) -> None:
         """Ignore it."""
 
     def finished(self) -> None:

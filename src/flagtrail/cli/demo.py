@@ -84,10 +84,15 @@ def _go_on(sources: list[Source], store: Store, simulators: list[Simulator]) -> 
     """Run the daemon while changes go on happening, and print each as it arrives; Ctrl-C ends it."""
     out.print("\nNow the daemon goes on, and changes happen. Ctrl-C ends it.\n", style="bold")
 
+    shown = {row["id"] for row in events(store, Query(limit=SHOWN))}
+
     def arrived(report: Report) -> None:
-        if report.new:
-            newest = list(events(store, Query(source=report.source, limit=report.new)))
-            out.print(events_table(newest[::-1], dates=False))
+        # A flag event is new as well, but stands on the line of its audit entry.
+        newest = events(store, Query(source=report.source, limit=report.new)) if report.new else []
+        fresh = [row for row in newest if row["id"] not in shown]
+        shown.update(row["id"] for row in fresh)
+        if fresh:
+            out.print(events_table(fresh[::-1], dates=False))
         say_errors("\n".join(report.errors))
 
     ending = threading.Event()

@@ -146,26 +146,28 @@ class Bar:
     def __init__(self, progress: Progress, name: str) -> None:
         self.progress = progress
         self.task = progress.add_task(name, total=None, records=0, rate=0.0)
-        self.records, self.windows, self.by_records = 0, 0, False
+        self.records, self.windows, self.jobs, self.by_records = 0, 0, 0, False
         self.started = time.monotonic()
 
     def planned(self, jobs: int, records: int | None) -> None:
         """Measure by the vendor's count of records where there is one, else by windows."""
-        self.by_records = bool(records)
+        self.by_records, self.jobs = bool(records), jobs
         self.progress.update(self.task, total=max(records or jobs, 1))
 
-    def stored(self, records: int) -> None:
+    def stored(self, new: int) -> None:
         """Move the bar."""
-        self.records += records
+        self.records += new
         rate = self.records / max(time.monotonic() - self.started, 0.001)
         self.progress.update(self.task, records=self.records, rate=rate)
         if self.by_records:
             self.progress.update(self.task, completed=self.records)
 
     def finished(self) -> None:
-        """Move the bar, where it counts windows."""
+        """Move the bar, where it counts windows; the last window ends it, whatever the vendor had counted."""
         self.windows += 1
-        if not self.by_records:
+        if self.windows == self.jobs and self.by_records:
+            self.progress.update(self.task, total=max(self.records, 1), completed=max(self.records, 1))
+        elif not self.by_records:
             self.progress.update(self.task, completed=self.windows)
 
 

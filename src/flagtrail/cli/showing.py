@@ -26,6 +26,7 @@ COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "acto
            "environment", "organization", "location", "summary", "comment", "changes", "impact", "change_set",
            "related_event", "url", "first_seen_at", "revision", "vanished_at")  # fmt: skip
 WIDE = 110  # columns of a terminal from which on the environment has a column of its own
+VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
 
 
@@ -136,12 +137,11 @@ def plain_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, rig
 def events_table(rows: list[dict[str, Any]], *, dates: bool = True) -> RenderableType:
     """Return events by day, a line each: when, which vendor, where, who, what; `dates` false leaves the days out."""
     wide = out.width >= WIDE
-    vendor_width = max((len(row["vendor"]) for row in rows), default=0)
     days: list[RenderableType] = []
     for day, of_day in groupby(rows, key=lambda row: row["occurred_at"].astimezone().date()):
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, min_width=vendor_width)
+        table.add_column(no_wrap=True, min_width=VENDOR_WIDTH)
         if wide:
             table.add_column(no_wrap=True, overflow="ellipsis", width=14)
         table.add_column(no_wrap=True, overflow="ellipsis", width=16 if wide else 13)

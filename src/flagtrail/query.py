@@ -9,7 +9,8 @@ import orjson
 from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 
 from flagtrail.database import guarded
-from flagtrail.store import EVENT, RECORD, Store
+from flagtrail.schema import EVENT, RECORD
+from flagtrail.store import Store
 
 MANY = 1000  # rows fetched at a time
 

@@ -69,6 +69,7 @@ class Readers:
             raise
         for reader in readers:
             reader.join()
+        self.watch.ended()
 
     def store_pages(self, reading: int) -> None:
         """Store pages as they come until every reader is done; those that wait together share a transaction."""

@@ -19,6 +19,9 @@ class Watch(Protocol):
     def finished(self) -> None:
         """Say that one window has been read to its end, or given up."""
 
+    def ended(self) -> None:
+        """Say that nothing more will be read."""
+
 
 class Nobody:
     """Watches nothing."""
@@ -30,6 +33,9 @@ class Nobody:
         """Ignore it."""
 
     def finished(self) -> None:
+        """Ignore it."""
+
+    def ended(self) -> None:
         """Ignore it."""
 
 

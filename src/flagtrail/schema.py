@@ -153,7 +153,8 @@ class StreamRow(SQLModel, table=True):
     error: str | None = Field(default=None, description="what the last failed sync said; null once it succeeds")
 
 
-TABLES = (EventRow, RecordRow, CoverageRow, GapRow, StreamRow)
+TABLES: tuple[type[SQLModel], ...] = (EventRow, RecordRow, CoverageRow, GapRow, StreamRow)
+EVENT, RECORD, COVERAGE, GAP, STREAM = (SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES)
 
 
 def describe() -> str:
@@ -161,7 +162,7 @@ def describe() -> str:
     lines = ["# The tables", "", "Written by `make docs` from `src/flagtrail/schema.py`.", ""]
     lines += [(__doc__ or "").split("\n\n", 1)[1].strip(), ""]
     for row in TABLES:
-        table = row.__table__  # type: ignore[attr-defined]
+        table = SQLModel.metadata.tables[str(row.__tablename__)]
         lines += [f"## {table.name}", "", str(row.__doc__), "", "| column | type | |", "|---|---|---|"]
         for column in table.columns:
             about = row.model_fields[column.name].description

@@ -14,24 +14,14 @@ from typing import Any, NamedTuple, Self
 import orjson
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import SQLModel
 
 from flagtrail.database import guarded, open_database, writing
 from flagtrail.errors import AccessDenied
 from flagtrail.event import Event, Record, Ref
-from flagtrail.schema import CoverageRow, EventRow, GapRow, RecordRow, StreamRow
+from flagtrail.schema import COVERAGE, EVENT, GAP, RECORD, STREAM
 from flagtrail.window import Window, from_ms, merge, to_ms
 
 LOOKUP = 500  # ids in one query; SQLite allows at least 999 parameters
-
-
-def _table(row: type[SQLModel]) -> Table:
-    table = row.__table__  # type: ignore[attr-defined]
-    assert isinstance(table, Table)
-    return table
-
-
-EVENT, RECORD, COVERAGE, GAP, STREAM = (_table(row) for row in (EventRow, RecordRow, CoverageRow, GapRow, StreamRow))
 
 
 class Gap(NamedTuple):

@@ -146,12 +146,12 @@ class Bar:
     def __init__(self, progress: Progress, name: str) -> None:
         self.progress = progress
         self.task = progress.add_task(name, total=None, records=0, rate=0.0)
-        self.records, self.windows, self.jobs, self.by_records = 0, 0, 0, False
+        self.records, self.windows, self.by_records = 0, 0, False
         self.started = time.monotonic()
 
     def planned(self, jobs: int, records: int | None) -> None:
         """Measure by the vendor's count of records where there is one, else by windows."""
-        self.by_records, self.jobs = bool(records), jobs
+        self.by_records = bool(records)
         self.progress.update(self.task, total=max(records or jobs, 1))
 
     def stored(self, new: int) -> None:
@@ -163,12 +163,15 @@ class Bar:
             self.progress.update(self.task, completed=self.records)
 
     def finished(self) -> None:
-        """Move the bar, where it counts windows; the last window ends it, whatever the vendor had counted."""
+        """Move the bar, where it counts windows."""
         self.windows += 1
-        if self.windows == self.jobs and self.by_records:
-            self.progress.update(self.task, total=max(self.records, 1), completed=max(self.records, 1))
-        elif not self.by_records:
+        if not self.by_records:
             self.progress.update(self.task, completed=self.windows)
+
+    def ended(self) -> None:
+        """Fill the bar, whatever the vendor had counted."""
+        if self.by_records:
+            self.progress.update(self.task, total=max(self.records, 1), completed=max(self.records, 1))
 
 
 def finish(reports: list[Report], output: Simple) -> None:

@@ -1,7 +1,7 @@
 """Reads LaunchDarkly: the audit log of an account, and the flag events of its environments."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 
@@ -15,6 +15,7 @@ from flagtrail.event import Event, Record
 from flagtrail.limit import Allowance
 from flagtrail.window import EPOCH, Window
 from flagtrail_launchdarkly import audit_log, flag_events
+from flagtrail_launchdarkly.counting import counts
 from flagtrail_launchdarkly.events import audit_event, flag_event
 from flagtrail_launchdarkly.listing import PAGE
 
@@ -61,20 +62,15 @@ class LaunchDarkly(Connector):
             transport=transport,
         )
 
-    def streams(self, api: Api) -> list[Stream]:
-        """Return `audit_log`, and a `flag_events[project/environment]` for each environment that is wanted."""
+    def streams(self, api: Api) -> Iterator[Stream]:
+        """Yield `audit_log`, then a `flag_events[project/environment]` for each environment that is wanted."""
         identity = api.get("/api/v2/caller-identity").body
         account = identity.get("accountId") if isinstance(identity, dict) else None
-        found = [Stream(audit_log.STREAM, page=PAGE, account=account)]
-        if self.flag_events is True:
-            paths: Iterable[tuple[str, str]] = _environments(api)
-        else:
-            paths = [_split(path) for path in self.flag_events or []]
-        for project, environment in paths:
-            name = f"{flag_events.STREAM}[{project}/{environment}]"
-            scope = (project, environment)
-            found.append(Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope))
-        return found
+        yield Stream(audit_log.STREAM, page=PAGE, account=account)
+        listed = [] if self.flag_events is True else [_split(path) for path in self.flag_events or []]
+        for scope in _environments(api) if self.flag_events is True else listed:
+            name = f"{flag_events.STREAM}[{'/'.join(scope)}]"
+            yield Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope)
 
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         """Yield the window's records, newest first."""
@@ -90,7 +86,7 @@ class LaunchDarkly(Connector):
         """Return LaunchDarkly's own numbers: 500 buckets for the audit log, one total for flag events."""
         if stream.scope:
             return flag_events.counts(api, stream.scope, window)
-        return audit_log.counts(api, window)
+        return counts(api, window)
 
     def _flag_event_pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         try:

@@ -9,15 +9,12 @@ fills a page by itself is divided by searches (see `burst`).
 from collections.abc import Iterator
 
 from flagtrail.api import Api
-from flagtrail.connector import Count, Hole, Page
-from flagtrail.errors import UnexpectedResponse
+from flagtrail.connector import Hole, Page
 from flagtrail.window import Window
 from flagtrail_launchdarkly.burst import read_burst
-from flagtrail_launchdarkly.listing import PATH, ask
+from flagtrail_launchdarkly.listing import ask
 
 STREAM = "audit_log"
-BUCKETS = 500  # the vendor's maximum
-EVERYTHING = [{"effect": "allow"}]  # the statement of the vendor's own example for counts
 
 
 def pages(api: Api, window: Window) -> Iterator[Page | Hole]:
@@ -40,23 +37,3 @@ def pages(api: Api, window: Window) -> Iterator[Page | Hole]:
         else:
             top -= 1
             yield read_burst(api, top, sheet, inclusive=inclusive)
-
-
-def counts(api: Api, window: Window) -> list[Count]:
-    """Return LaunchDarkly's number of entries for up to 500 equal parts of a window, oldest first.
-
-    What exactly it counts is not documented, so the numbers size the work and prove nothing.
-    """
-    params = {"after": window.since_ms - 1, "before": window.until_ms, "buckets": BUCKETS}
-    body = api.post(f"{PATH}/counts", params, json=EVERYTHING).body
-    try:
-        step = max(1, int(body["bucketIntervalMs"]))
-        buckets = [(int(bucket["timestamp"]), int(bucket["count"])) for bucket in body["buckets"]]
-    except (KeyError, TypeError, ValueError):
-        raise UnexpectedResponse(f"{api.host}{PATH}/counts answers in another form than documented") from None
-    found = []
-    for start, count in sorted(buckets):
-        part = window.clip(Window.of_ms(start, start + step))
-        if part is not None:
-            found.append(Count(part, count))
-    return found

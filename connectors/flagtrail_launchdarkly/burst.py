@@ -14,6 +14,7 @@ from flagtrail.api import Api
 from flagtrail.connector import Hole, Page
 from flagtrail.event import Record
 from flagtrail.window import Window
+from flagtrail_launchdarkly.counting import count_of
 from flagtrail_launchdarkly.listing import PAGE, Sheet, ask
 
 GROUP = 16  # values asked for together: fewer than a page, so that one entry each still shows as whole
@@ -30,9 +31,12 @@ def read_burst(api: Api, ms: int, listed: Sheet, *, inclusive: bool) -> Page | H
     shown = burst.keep(listed)
     burst.divide({}, "resource", shown)
     window = Window.of_ms(ms, ms + 1)
+    expected = count_of(api, window)
     reason = burst.doubt or _lost(shown, burst.searched)
+    if not reason and expected is not None and expected > len(burst.found):
+        reason = "burst: the vendor counts more entries than its search shows"
     if reason:
-        return Hole(window, reason, list(burst.found.values()))
+        return Hole(window, reason, list(burst.found.values()), expected)
     return Page(list(burst.found.values()), window, burst.date)
 
 

@@ -38,7 +38,7 @@ def pages(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[Page]:
         if totals == {len(ids)}:
             yield Page((), window, first)
             return
-    if len(ids) > 3 * PAGE and window.length > timedelta(milliseconds=1):
+    if max(totals) > PAGE and window.length > timedelta(milliseconds=1):
         for half in reversed(window.split(2)):
             yield from pages(api, scope, half)
         return
@@ -54,16 +54,17 @@ def counts(api: Api, scope: tuple[str, ...], window: Window) -> list[Count]:
 def _walk(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[tuple[dict[str, Any], datetime | None]]:
     """Yield the answers of one walk along the cursor; an endless or circular walk is refused."""
     cursor: str | None = None
-    used: set[str] = set()
+    seen: set[str] = set()
     while True:
         body, date = _ask(api, scope, window, cursor, limit=PAGE)
         yield body, date
         cursor = _cursor(api, body)
         if cursor is None or not body["items"]:
             return
-        if cursor in used or len(used) > body["totalCount"] // PAGE + 5:
+        known = len(seen)
+        seen.update(flag_event_id_and_ms(item)[0] for item in body["items"])
+        if len(seen) == known or known > body["totalCount"] + PAGE:
             raise UnexpectedResponse(f"{api.host}{PATH} pages without an end")
-        used.add(cursor)
 
 
 def _ask(

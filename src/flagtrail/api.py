@@ -4,10 +4,13 @@ It builds each URL itself, sends the credential to the configured host only, nev
 vendor's limits, retries what passes by itself, and turns everything else into the errors of `flagtrail.errors`.
 """
 
+import json as stdlib_json
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
@@ -25,6 +28,7 @@ READ_SECONDS = 15.0  # the longest silence
 TOTAL_SECONDS = 60.0  # the longest answer, however steadily it drips
 LARGEST_BODY = 20 * 2**20  # bytes, unpacked
 LONGEST_RETRY_AFTER = 900.0  # seconds
+LONGEST_WAIT = 60.0  # seconds that a thread waits for a limit, instead of giving up until the next tick
 ATTEMPTS = 6
 BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=60)
 TRANSIENT = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
@@ -73,9 +77,9 @@ class Api:
         self._secrets = tuple(secret for secret in secrets if secret)
         self._transport = transport
         self._limiter = Limiter()
-        self._thread = threading.local()
-        self._clients: list[httpx.Client] = []
+        self._idle: deque[httpx.Client] = deque()
         self._clock: tuple[datetime, float] | None = None
+        self._doubted: tuple[datetime, float] | None = None
         self._lock = threading.Lock()
 
     def get(self, path: str, params: Params | None = None, *, headers: Mapping[str, str] | None = None) -> Answer:
@@ -94,10 +98,7 @@ class Api:
     def now(self) -> datetime | None:
         """Return the vendor's present time, by its newest Date header; None before the first answer."""
         with self._lock:
-            if self._clock is None:
-                return None
-            date, at = self._clock
-        return date + timedelta(seconds=time.monotonic() - at)
+            return None if self._clock is None else _told(self._clock, time.monotonic())
 
     def close(self) -> None:
         """Wake every waiting thread with Unavailable, and let no further request start."""
@@ -108,9 +109,8 @@ class Api:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-        with self._lock:
-            for client in self._clients:
-                client.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def _ask(
         self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
@@ -118,7 +118,7 @@ class Api:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
             wait=_wait,
-            stop=tenacity.stop_after_attempt(self.attempts),
+            stop=tenacity.stop_after_attempt(self.attempts) | _NotWorthWaiting(),
             sleep=self._sleep,
             reraise=True,
         )
@@ -131,15 +131,20 @@ class Api:
     def _ask_once(
         self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
     ) -> Answer:
+        held = self._limiter.held()
+        if held > LONGEST_WAIT:
+            raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
         if not self._limiter.acquire():
             raise Unavailable(f"{self.host}: stopped before asking")
         allowances: list[Any] = []
+        deadline = time.monotonic() + TOTAL_SECONDS
+        url = self.base_url + path
         try:
-            with self._client().stream(method, self.base_url + path, params=params, headers=headers, json=json) as r:
+            with self._client() as client, client.stream(method, url, params=params, headers=headers, json=json) as r:
                 self.requests += 1
                 date = self._date(r.headers)
                 allowances = list(self._dialect(r.headers, date))
-                body = _read(r, time.monotonic() + TOTAL_SECONDS)
+                body = _read(r, deadline)
                 self._check(r, body, date)
         except httpx.TimeoutException as error:
             raise Unavailable(f"{self.host} does not answer in time ({type(error).__name__})") from None
@@ -151,9 +156,12 @@ class Api:
             self._limiter.release(allowances)
         return Answer(self._parse(r, body), date)
 
-    def _client(self) -> httpx.Client:
-        client: httpx.Client | None = getattr(self._thread, "client", None)
-        if client is None:
+    @contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        """Lend a client to one request: there are never more than there were requests at the same time."""
+        try:
+            client = self._idle.pop()
+        except IndexError:
             client = httpx.Client(
                 headers=self._headers,
                 timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
@@ -161,23 +169,35 @@ class Api:
                 follow_redirects=False,
                 trust_env=False,  # a proxy variable must not silently reroute the credential
             )
-            self._thread.client = client
-            with self._lock:
-                self._clients.append(client)
-        return client
+        try:
+            yield client
+        finally:
+            if self._limiter.closed:
+                client.close()
+            else:
+                self._idle.append(client)
 
     def _date(self, headers: httpx.Headers) -> datetime | None:
-        """Return the vendor's time, or None when it is absent or runs backwards: a cache may be answering."""
+        """Return the vendor's time; None when it is absent, or jumps: a cache may be answering, or one broken server.
+
+        One answer alone sets no clock anew: the next one has to agree with it.
+        """
         try:
-            date = parsedate_to_datetime(headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError):
+            date = parsedate_to_datetime(headers["date"])
+            # Without a zone, or with -0000, it is UTC all the same (RFC 9110, 5.6.7), not the zone of this machine.
+            date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        except (KeyError, ValueError, OverflowError):
             return None
-        now = self.now()
-        if now is not None and date < now - CLOCK_STEP:
-            return None
+        at = time.monotonic()
         with self._lock:
-            if self._clock is None or date >= self._clock[0]:
-                self._clock = (date, time.monotonic())
+            if not _agree(self._clock, date, at):
+                if self._clock is not None and not _agree(self._doubted, date, at):
+                    self._doubted = (date, at)
+                    return None
+                self._clock = (date, at)
+            elif self._clock is not None and date > _told(self._clock, at):
+                self._clock = (date, at)  # an answer that was overtaken does not turn the clock back
+            self._doubted = None
         return date
 
     def _check(self, response: httpx.Response, body: bytes, date: datetime | None) -> None:
@@ -189,6 +209,7 @@ class Api:
             raise Redirected(f"{self.host} answers with a redirect ({status})", self._same_host(response))
         if status == 429:
             retry_after = _retry_after(response.headers.get_list("retry-after"), date)
+            self._limiter.hold(retry_after or 0.0)
             raise RateLimited(f"{self.host} asks us to slow down (429){said}", retry_after)
         if status in TRANSIENT:
             raise Unavailable(f"{self.host} is failing ({status}){said}")
@@ -203,6 +224,11 @@ class Api:
         try:
             return pydantic_core.from_json(body, allow_inf_nan=False)
         except ValueError:
+            pass
+        try:
+            # The standard library is slower, and reads what is whole but odd: half a surrogate pair, very deep nesting.
+            return stdlib_json.loads(body, parse_constant=_refuse)
+        except (ValueError, RecursionError):
             # Cut off in the middle more often than wrong: worth another try before it is reported.
             raise Unavailable(f"{self.host} sent a body that is not whole JSON ({len(body)} bytes)") from None
 
@@ -229,6 +255,16 @@ class Api:
         return target.path if same and response.headers.get("location") else None
 
 
+def _told(clock: tuple[datetime, float], at: float) -> datetime:
+    """Return what a clock shows that was set to a date at some moment, at another moment."""
+    date, when = clock
+    return date + timedelta(seconds=at - when)
+
+
+def _agree(clock: tuple[datetime, float] | None, date: datetime, at: float) -> bool:
+    return clock is not None and abs(date - _told(clock, at)) <= CLOCK_STEP
+
+
 def _read(response: httpx.Response, deadline: float) -> bytes:
     body = bytearray()
     for chunk in response.iter_bytes():
@@ -245,13 +281,25 @@ def _retry_after(values: list[str], date: datetime | None) -> float | None:
     waits = []
     for value in values:
         try:
-            waits.append(float(int(value)))
+            waits.append(float(min(int(value), int(LONGEST_RETRY_AFTER))))
         except ValueError:
             try:
                 waits.append((parsedate_to_datetime(value) - (date or datetime.now(UTC))).total_seconds())
             except (ValueError, TypeError):
                 continue
     return min(max(waits), LONGEST_RETRY_AFTER) if waits and max(waits) > 0 else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+class _NotWorthWaiting(tenacity.stop.stop_base):
+    """Gives up when the vendor wants us away for longer than a thread should wait: the next tick tries again."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        return isinstance(error, RateLimited) and (error.retry_after or 0.0) > LONGEST_WAIT
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -32,16 +32,27 @@ def _span(value: Any) -> timedelta:
     return parse_span(str(value))
 
 
+def _settle(value: Any) -> timedelta:
+    span = _span(value)
+    if span > timedelta(days=1):
+        raise ValueError(f"{value!r} is longer than 1d, the most that it can be")
+    return span
+
+
 def _start(value: Any) -> datetime | timedelta:
     """Return the start of a source: a span back from now, or an instant in UTC, which is not in the future."""
     if isinstance(value, str):
+        moment = parse_moment(value, datetime.now(UTC))  # refuses a span from before the year 1 too
         try:
             return parse_span(value)
         except ValueError:
-            value = parse_moment(value, datetime.now(UTC))
+            value = moment
     if not isinstance(value, date):  # a datetime is a date too
-        raise ValueError(f"{value!r} is not {MOMENT_FORM}")  # noqa: TRY004 - pydantic reports ValueError
-    start = in_utc(value)
+        raise ValueError(f"{value} is not {MOMENT_FORM}")  # noqa: TRY004 - pydantic reports ValueError
+    try:
+        start = in_utc(value)
+    except OverflowError:
+        raise ValueError(f"{value} is not {MOMENT_FORM}") from None
     if start > datetime.now(UTC):
         raise ValueError(f"{value} lies in the future")
     return start
@@ -84,10 +95,14 @@ class SourceSettings(BaseModel):
     """From when on everything is wanted: a date, an instant, or a span back from now such as 90d."""
     every: Annotated[Span, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
     """How often `flagtrail run` looks for changes."""
-    settle: Annotated[Span, Field(le=timedelta(days=1))] = timedelta(minutes=15)
+    settle: Annotated[timedelta, BeforeValidator(_settle)] = timedelta(minutes=15)
     """How late the vendor may show an entry: younger time is read at every look, and not counted as covered yet."""
     parallel: Annotated[int, Field(ge=1, le=32)] = 4
     """How many windows are read at the same time."""
+
+    def __repr_args__(self) -> Any:
+        """Leave out the connector's own settings: a secret may stand there by mistake."""
+        return [(name, value) for name, value in super().__repr_args__() if name in SourceSettings.model_fields]
 
     def build(self, connectors: dict[str, type[Connector]]) -> Source:
         """Return the source, its secrets fetched; raises ConfigError with a line for each mistake."""
@@ -180,6 +195,8 @@ def _validated(model: type[Model], raw: dict[str, Any], where: str, names: list[
 def _line(detail: Any, where: str, names: list[str]) -> str:
     """Return one mistake in one line."""
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in detail["loc"])
+    if detail["loc"][0] == "store":
+        names = list(StoreSettings.model_fields)
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(detail["loc"][-1]), names, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"

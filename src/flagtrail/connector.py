@@ -5,7 +5,7 @@ A connector never sleeps, retries, looks at status codes, stores, schedules or a
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
@@ -77,7 +77,13 @@ class Count(NamedTuple):
 
 def _base_url(url: str) -> str:
     """Return a base URL that may carry a credential: https, or plain http on loopback; ValueError otherwise."""
-    parts = urlsplit(url)
+    if "@" in url:
+        raise ValueError("a base URL is only scheme, host and path: no credential, query or fragment")
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for a port that is no number
+    except ValueError:
+        raise ValueError(f"{url!r} is not a web address; write https://host") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is not a web address; write https://host")
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -98,10 +104,10 @@ def _secret(value: Any) -> Any:
     """Return the secret that `{ env = "NAME" }` or `{ file = "path" }` names; ValueError says what is missing."""
     if isinstance(value, SecretStr):
         return value
-    if isinstance(value, dict) and value.keys() == {"env"}:
+    if isinstance(value, dict) and value.keys() == {"env"} and isinstance(value["env"], str):
         secret = os.environ.get(value["env"], "")
         where = f"environment variable {value['env']}"
-    elif isinstance(value, dict) and value.keys() == {"file"}:
+    elif isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
         where = f"file {value['file']}"
         try:
             secret = Path(value["file"]).expanduser().read_text(encoding="utf-8")
@@ -138,8 +144,12 @@ class Connector(BaseModel, ABC):
         """Return the vendor's API with this credential; asks nothing yet. Tests pass another transport."""
 
     @abstractmethod
-    def streams(self, api: Api) -> list[Stream]:
-        """Return the logs that this credential sees; asks the vendor at least once, so a bad credential shows here."""
+    def streams(self, api: Api) -> Iterable[Stream]:
+        """Yield the logs that this credential sees, the most important first.
+
+        The vendor is asked at least once before the first, so that a bad credential shows here. What was yielded
+        before an error is read all the same.
+        """
 
     @abstractmethod
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:

@@ -1,18 +1,19 @@
 """Opens the database so that a commit is durable, and brings its schema up to date."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from flagtrail.errors import StoreError
+from flagtrail.event import to_json
 from flagtrail.migrations import HEAD, KNOWN
 
 BUSY_SECONDS = 60  # how long a writer waits for another process's transaction
@@ -86,7 +87,7 @@ def _check_file(url: URL, create: bool) -> None:
 
 
 def _engine(url: URL) -> Engine:
-    options: dict[str, Any] = {"json_serializer": lambda value: orjson.dumps(value).decode()}
+    options: dict[str, Any] = {"json_serializer": lambda value: to_json(value).decode(), "hide_parameters": True}
     if url.get_backend_name() == "sqlite":
         # A connection a transaction: threads never share one, and a waiting reader never holds the file open.
         engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}, **options)
@@ -95,14 +96,28 @@ def _engine(url: URL) -> Engine:
         return engine
     # synchronous_commit=off would lose acknowledged commits in a crash, whatever the server's default is.
     connect_args = {"options": "-c synchronous_commit=on -c timezone=UTC", "connect_timeout": 10}
+    # A server may be set to a stricter isolation, under which writers of one stream fail instead of waiting.
+    options["isolation_level"] = "READ COMMITTED"
     return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # no implicit BEGIN: `_begin_sqlite` says which kind
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged commits when the power goes
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn on write-ahead logging; SQLite's own waiting does not cover two processes that do so at once."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _begin_sqlite(connection: Connection) -> None:

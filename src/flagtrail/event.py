@@ -1,13 +1,23 @@
 """The shared schema: one change by one actor to one object, whichever vendor tells of it."""
 
+import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
+import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Record = dict[str, Any]
 """One vendor entry: the untouched JSON object."""
+
+
+def to_json(value: Any, *, sort_keys: bool = False) -> bytes:
+    """Return a value as compact JSON; integers of any size and half surrogate pairs are kept, which orjson refuses."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort_keys else 0)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys).encode()
 
 
 class ActorKind(StrEnum):

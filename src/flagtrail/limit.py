@@ -12,6 +12,7 @@ from datetime import datetime
 
 LONGEST_WAIT = 60.0  # seconds; the longest known limit window is LaunchDarkly's, of 10 s: more is a broken header
 SHORTEST_WAIT = 0.1  # seconds; a reset in the past must not become a busy loop
+SAME_RESET = 1.0  # seconds that two answers about the same limit window may differ by
 UNKNOWN_RESET = 1.0  # seconds between probes while nothing remains and the vendor does not say until when
 
 
@@ -37,6 +38,7 @@ Dialect = Callable[[Mapping[str, str], datetime | None], Iterable[Allowance]]
 class _Budget:
     spendable: float
     resets_at: float
+    fresh: float  # what may be spent when the limit starts afresh, until an answer tells: one request if unknown
 
 
 @dataclass
@@ -74,17 +76,30 @@ class Limiter:
             now = time.monotonic()
             for told in allowances:
                 kept_back = int(told.limit * self.reserve) if told.limit else 0
+                fresh = max(1, told.limit - kept_back) if told.limit else 1
                 resets_in = UNKNOWN_RESET if told.resets_in is None else told.resets_in
-                self._budgets[told.name] = _Budget(
-                    spendable=told.remaining - kept_back - self._in_flight,
-                    resets_at=now + min(max(resets_in, SHORTEST_WAIT), LONGEST_WAIT),
-                )
+                spendable: float = told.remaining - kept_back - self._in_flight
+                resets_at = now + min(max(resets_in, SHORTEST_WAIT), LONGEST_WAIT)
+                old = self._budgets.get(told.name)
+                if old is not None and told.resets_in is not None and abs(resets_at - old.resets_at) < SAME_RESET:
+                    spendable = min(spendable, old.spendable)  # answers overtake each other: the least is true
+                self._budgets[told.name] = _Budget(spendable, resets_at, fresh)
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
         """Let no request start for this long: the vendor refused one."""
         with self._changed:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+    def held(self) -> float:
+        """Return for how many seconds no request may start because the vendor refused one."""
+        with self._changed:
+            return max(0.0, self._held_until - time.monotonic())
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def pause(self, seconds: float) -> bool:
         """Sleep, and return True; return False at once when the limiter is closed."""
@@ -99,10 +114,11 @@ class Limiter:
 
     def _wait_needed(self, now: float) -> float:
         wait = self._held_until - now
-        for name, budget in list(self._budgets.items()):
+        for budget in self._budgets.values():
             if budget.resets_at <= now:
-                del self._budgets[name]  # a new limit window: the next answer tells its size
-            elif budget.spendable < 1:
+                # Not everybody at once into the unknown: the next answer tells how much there is.
+                budget.spendable, budget.resets_at = budget.fresh, now + UNKNOWN_RESET
+            if budget.spendable < 1:
                 # A little later than told, and not everybody at once: clocks differ.
                 wait = max(wait, budget.resets_at - now + random.uniform(0.01, 0.1))  # noqa: S311
         return wait

@@ -65,7 +65,7 @@ def _cut(stream: Stream, gap: Window, counts: list[Count]) -> list[Job]:
         if expected < target and number < len(counts):
             continue
         # The cuts follow the counts, and always add up to the whole gap, whatever the counts leave out.
-        until = gap.until if number == len(counts) else window.until
+        until = gap.until if number == len(counts) else min(window.until, gap.until)
         if until > since:
             jobs += _even(stream, Window(since, until), expected, target, longest)
             since, expected = until, 0.0

@@ -26,6 +26,8 @@ RECENT = timedelta(hours=1)  # only a recent coming or going: a first load tells
 GROUP = 200  # pages that one transaction may hold
 WAITING = 64  # pages that may wait for the store before readers wait too
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next run
+SILENCE = 8  # failures to reach the vendor, with nothing heard in between, after which it counts as down
+UNDATED = "the answers carry no Date that can be trusted, so what was read cannot be counted as covered"
 
 log = structlog.get_logger()
 
@@ -46,6 +48,9 @@ class Readers:
         self.source, self.store, self.connector, self.api = source, store, source.connector, api
         self.stop, self.report, self.watch = stop, report, watch
         self.started = api.now() or datetime.max.replace(tzinfo=UTC)
+        self.over = False  # nothing more is to be asked of this vendor in this run
+        self.unheard = 0  # failures to reach the vendor since it was last heard
+        self.heard = False
         self.jobs = deque(jobs)
         self.pages: queue.Queue[Reading | None] = queue.Queue(maxsize=WAITING)
         self.lock = threading.Lock()
@@ -112,7 +117,7 @@ class Readers:
         with self.lock:
             while self.jobs:
                 job = self.jobs.popleft()
-                if self.report.streams[job.stream.name].failures < STRIKES and not self.report.error:
+                if self.report.streams[job.stream.name].failures < STRIKES and not self.over:
                     return job
         return None
 
@@ -144,7 +149,11 @@ class Readers:
                 self.report.streams[job.stream.name].gaps += 1
                 yield Reading(job.stream.name, events, gap=(page.window, page.reason, page.expected))
                 continue
+            self.heard, self.unheard = True, 0
             horizon = None if page.date is None or horizon is None else min(horizon, page.date - self.source.settle)
+            if page.covers is not None and horizon is None:
+                state = self.report.streams[job.stream.name]
+                state.error = state.error or UNDATED
             yield Reading(job.stream.name, events, self.settled(job, page, horizon))
             if page.covers is not None:
                 horizon = datetime.max.replace(tzinfo=UTC)
@@ -166,10 +175,12 @@ class Readers:
         with self.lock:
             if isinstance(error, AccessDenied):
                 self.report.refused[None if signed_out else job.stream.name] = error
-            if isinstance(error, Unavailable) or signed_out:
-                self.report.error = str(error)  # the whole source: it is down, or refuses the credential
+            lost = isinstance(error, Unavailable)
+            self.unheard += lost
+            if signed_out or (lost and (not self.heard or self.unheard >= SILENCE)):
+                self.report.error, self.over = str(error), True  # the vendor is down, or refuses the credential
             state.error = state.error or str(error)
-            state.failures += STRIKES if isinstance(error, AccessDenied) else 1
+            state.failures += STRIKES if lost or isinstance(error, AccessDenied) else 1
 
     def put(self, reading: Reading | None) -> None:
         """Hand a page to the storing thread, waiting while it is behind, unless it has failed."""

@@ -47,7 +47,6 @@ class EventRow(SQLModel, table=True):
     __table_args__ = (
         Index("event_by_time", "occurred_at", "id"),
         Index("event_by_stream", "source", "stream", "occurred_at"),
-        Index("event_by_object", "object_key", "occurred_at"),
         Index("event_by_related", "related_event", postgresql_where=text("related_event IS NOT NULL")),
     )
 

@@ -73,7 +73,11 @@ def _of(store: Store, state: StreamState, events: int) -> StreamStatus:
 
 def _explained(wanted: Window, covered: Sequence[Window], noted: Sequence[Gap], state: StreamState) -> list[Gap]:
     """Return the gaps, oldest first: those that are noted with their reason, the rest as not read yet."""
-    inside = [gap._replace(window=part) for gap in noted if (part := gap.window.clip(wanted))]
+    inside: list[Gap] = []
+    for gap in sorted(noted, key=lambda gap: gap.seen_at, reverse=True):
+        if part := gap.window.clip(wanted):  # a note may be covered in part since, or overlap a newer one
+            told = [*covered, *(newer.window for newer in inside)]
+            inside += [gap._replace(window=hole) for hole in subtract(part, told)]
     rest = subtract(wanted, merge([*covered, *(gap.window for gap in inside)]))
     reason = f"{NOT_READ}: {state.error}" if state.error else NOT_READ
     never = from_ms(0)

@@ -5,19 +5,17 @@ idempotent: reading the same page twice, or by two processes, changes nothing.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
-import orjson
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flagtrail.database import guarded, open_database, writing
 from flagtrail.errors import AccessDenied
-from flagtrail.event import Event, Record, Ref
+from flagtrail.event import Event, Record, Ref, to_json
 from flagtrail.schema import COVERAGE, EVENT, GAP, RECORD, STREAM
 from flagtrail.window import Window, from_ms, merge, to_ms
 
@@ -67,7 +65,7 @@ class StreamState(NamedTuple):
 
 def event_id(source: str, stream: str, vendor_id: str) -> str:
     """Return the id of an event: the same for the same entry of the same source, always."""
-    return hashlib.sha256(f"{source}\0{stream}\0{vendor_id}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{source}\0{stream}\0{vendor_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Store:
@@ -182,23 +180,14 @@ def _rows(source: str, vendor: str, reading: Reading) -> Iterable[_Row]:
             "stream": reading.stream,
             "related_event": event_id(source, *related) if isinstance(related, Ref) else None,
         }
-        yield _Row(
-            id, reading.stream, event, values, record, hashlib.sha256(_json(record, orjson.OPT_SORT_KEYS)).digest()
-        )
-
-
-def _json(value: Any, option: int = 0) -> bytes:
-    """Return JSON; integers of any size are kept, which orjson alone refuses."""
-    try:
-        return orjson.dumps(value, option=option)
-    except TypeError:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=bool(option)).encode()
+        yield _Row(id, reading.stream, event, values, record, hashlib.sha256(to_json(record, sort_keys=True)).digest())
 
 
 def _clean(value: Any) -> Any:
-    """Return a value without NUL characters, which PostgreSQL cannot hold; the kept record has them as escapes."""
+    """Return a value without the characters that a database cannot hold; the kept record has them as escapes."""
     if isinstance(value, str):
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in value else value
+        text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -241,7 +230,7 @@ def _write_events(connection: Connection, rows: dict[str, _Row], now: datetime) 
             "revision": known[row.id][0] + 1 if row.id in known else 1,
             "seen_at": now,
             "digest": row.digest,
-            "body": _json(row.record).decode(),
+            "body": to_json(row.record).decode(),
         }
         for row in (*fresh, *changed)
     ]
@@ -269,6 +258,10 @@ def _cover(connection: Connection, source: str, stream: str, windows: Iterable[W
 def _note_gap(connection: Connection, source: str, reading: Reading, now: datetime) -> None:
     assert reading.gap is not None
     window, reason, expected = reading.gap
+    mine = _is(COVERAGE, source, reading.stream)
+    holding = and_(mine, COVERAGE.c.since <= window.since, COVERAGE.c.until >= window.until)
+    if connection.execute(select(COVERAGE.c.since).where(holding)).first():
+        return  # another process has read it whole meanwhile
     same = and_(_is(GAP, source, reading.stream), GAP.c.since == window.since, GAP.c.until == window.until)
     connection.execute(delete(GAP).where(same))
     values = {"since": window.since, "until": window.until, "reason": reason, "expected": expected}

@@ -20,10 +20,10 @@ from flagtrail.readers import Readers
 from flagtrail.report import Nobody, Report, StreamReport, Watch
 from flagtrail.source import AHEAD, Source
 from flagtrail.store import Store
-from flagtrail.window import Window
+from flagtrail.window import Window, iso
 
 DISCOVER_EVERY = 600.0  # seconds between looks for new projects, environments and organizations
-RETRY_GAP = timedelta(days=1)  # a window that cannot be read whole is tried again after this
+RETRY_GAP = timedelta(hours=1)  # a window that cannot be read whole is tried again after this
 REFUSED_SOURCE = 300.0  # seconds before a refused credential is tried again: no storm that locks the account
 REFUSED_STREAM = 3600.0  # seconds before a refused stream is tried again
 
@@ -38,6 +38,7 @@ class Session:
         self.store = store
         self.api = source.connector.connect(transport)
         self._streams: list[Stream] = []
+        self._undiscovered: str | None = None
         self._discovered = float("-inf")
         self._stop = threading.Event()
         self._refused: dict[str | None, tuple[AccessDenied, float]] = {}
@@ -60,11 +61,14 @@ class Session:
         Raises StoreError when the database fails.
         """
         report = Report(self.source.name)
-        asked_before = self.api.requests
+        requests = self.api.requests
         try:
             self._check_refusal(None, REFUSED_SOURCE)
             jobs = self._plan(report, asked)
         except SourceError as error:
+            if self._stop.is_set():
+                report.stopped = True
+                return report
             if isinstance(error, AccessDenied):
                 report.refused[None] = error
             report.error = str(error)
@@ -76,7 +80,7 @@ class Session:
             if report.grown:
                 self._discovered = float("-inf")
         self._remember_refusals(report)
-        report.requests = self.api.requests - asked_before
+        report.requests = self.api.requests - requests
         report.stopped = self._stop.is_set()
         return report
 
@@ -88,11 +92,30 @@ class Session:
             raise UnexpectedResponse(report.errors[0])
         return jobs
 
-    def streams(self) -> list[Stream]:
-        """Return the streams of the source, asked for again when that is due; raises SourceError."""
-        if time.monotonic() - self._discovered > DISCOVER_EVERY:
-            self._streams = self.source.connector.streams(self.api)
+    def streams(self, *, whole: bool = True) -> list[Stream]:
+        """Return the streams of the source, asked for again when that is due.
+
+        Raises SourceError when that fails; unless `whole`, what was found on the way and what was known before is
+        returned all the same, if it is anything, and `_undiscovered` holds the error.
+        """
+        if time.monotonic() - self._discovered <= DISCOVER_EVERY:
+            return self._streams
+        found: dict[str, Stream] = {}
+        try:
+            for stream in self.source.connector.streams(self.api):
+                found[stream.name] = stream
+        except SourceError as error:
+            signed_out = isinstance(error, AccessDenied) and error.status == 401
+            if whole or signed_out or not (found or self._streams):
+                raise
+            self._undiscovered = f"not all streams are known: {error}"
+            log.warning("discovery_failed", source=self.source.name, error=str(error))
+            known = {stream.name: stream for stream in self._streams}
+            self._streams = list((found | known).values())
+        else:
+            self._streams = list(found.values())
             self._discovered = time.monotonic()
+            self._undiscovered = None
         return self._streams
 
     def now(self) -> datetime:
@@ -112,18 +135,21 @@ class Session:
 
     def _plan(self, report: Report, asked: Window | None) -> list[Job]:
         jobs: list[Job] = []
-        for stream in self.streams():
-            wanted = asked or Window(self.source.wanted_since(self.now()), self.now() + AHEAD)
+        streams = self.streams(whole=False)
+        now = self.now()  # one instant for all: windows that end together are read in the connector's order
+        since = self.source.wanted_since(now)
+        if since >= now + AHEAD and asked is None:
+            raise UnexpectedResponse(f"by the vendor's clock it is {iso(now)}, which is before the configured start")
+        for stream in streams:
+            wanted = asked or Window(since, now + AHEAD)
             state = report.streams[stream.name] = StreamReport(stream)
             name = (self.source.name, stream.name)
             try:
                 self._check_refusal(stream.name, REFUSED_STREAM)
                 vendor = self.source.connector.vendor
                 # Whole seconds, like the Date headers that the claims are measured by.
-                settled = self.now().replace(microsecond=0) - self.source.settle
-                self.store.register(
-                    *name, vendor, stream.label, stream.account, self.source.wanted_since(self.now()), settled
-                )
+                settled = now.replace(microsecond=0) - self.source.settle
+                self.store.register(*name, vendor, stream.label, stream.account, since, settled)
                 recent = datetime.now(UTC) - RETRY_GAP
                 unreadable = [gap.window for gap in self.store.gaps(*name) if gap.seen_at > recent]
                 state.gaps = len(unreadable)
@@ -134,6 +160,9 @@ class Session:
                     raise
                 report.refused[stream.name] = error
                 state.error = str(error)
+        if self._undiscovered:
+            first = next(iter(report.streams.values()))
+            first.error = first.error or self._undiscovered
         return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
     def _note(self, report: Report, asked: Window | None) -> None:

@@ -15,9 +15,10 @@ def parse_span(text: str) -> timedelta:
     compact = text.strip().lower().replace(" ", "")
     if not _SPAN.fullmatch(compact):
         raise ValueError(f"{text!r} is not {SPAN_FORM}")
-    total = timedelta()
-    for number, unit in _PART.findall(compact):
-        total += timedelta(**{UNITS[unit]: int(number)})
+    try:
+        total = sum((timedelta(**{UNITS[unit]: int(number)}) for number, unit in _PART.findall(compact)), timedelta())
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than all time; write {SPAN_FORM}") from None
     if not total:
         raise ValueError(f"{text!r} is no time at all; write {SPAN_FORM}")
     return total
@@ -35,10 +36,9 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None = UTC) -> datetim
     except (ValueError, OverflowError):
         pass
     try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return in_utc(datetime.fromisoformat(text.strip()), zone)
+    except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not {MOMENT_FORM}") from None
-    return in_utc(moment, zone)
 
 
 def in_utc(moment: date, zone: tzinfo | None = UTC) -> datetime:

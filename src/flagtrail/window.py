@@ -70,7 +70,7 @@ class Window:
 
     def pieces(self, length: timedelta) -> "list[Window]":
         """Return this window cut into consecutive windows of at most `length`, oldest first."""
-        step = max(length, MILLISECOND)
+        step = max(length // MILLISECOND * MILLISECOND, MILLISECOND)
         cuts = [self.since]
         while cuts[-1] + step < self.until:
             cuts.append(cuts[-1] + step)
@@ -89,7 +89,7 @@ class Window:
 
 def iso(instant: datetime) -> str:
     """Return an instant as text in UTC with milliseconds and a Z, the form used in data everywhere."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def merge(windows: Iterable[Window]) -> list[Window]:

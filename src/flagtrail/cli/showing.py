@@ -13,13 +13,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from flagtrail.event import to_json
 from flagtrail.window import iso
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 # The first characters that make a spreadsheet run a cell as a formula (OWASP, "CSV injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last are full-width
+FORMULA = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
 CONTROL = dict.fromkeys([*range(32), *range(127, 160)])
 COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "actor_kind", "actor_id", "actor_name",
            "actor_email", "action", "vendor_action", "object_kind", "object_key", "object_name", "project",
@@ -77,7 +78,8 @@ def zone() -> str:
 
 def dumps(value: Any, *, indent: bool = False) -> str:
     """Return JSON with instants in UTC."""
-    return orjson.dumps(_instants(value), option=orjson.OPT_INDENT_2 if indent else 0).decode()
+    told = _instants(value)
+    return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if indent else to_json(told).decode()
 
 
 def _instants(value: Any) -> Any:

@@ -47,7 +47,6 @@ def upgrade() -> None:
     )
     op.create_index("event_by_time", "event", ["occurred_at", "id"])
     op.create_index("event_by_stream", "event", ["source", "stream", "occurred_at"])
-    op.create_index("event_by_object", "event", ["object_key", "occurred_at"])
     op.create_index(
         "event_by_related", "event", ["related_event"], postgresql_where=sa.text("related_event IS NOT NULL")
     )

@@ -188,16 +188,15 @@ def test_odd_but_whole_json_is_stored_and_kept(store: Store, odd: str) -> None:
 
 
 def test_a_date_before_all_time_is_stored_and_can_be_asked_for(store: Store) -> None:
+    # What an unset date becomes in the vendor's language.
+    record = {"auditLogId": 1, "auditLogDateTime": "0001-01-01T00:00:00Z", "auditLogTypeEnum": "settingCreated"}
     with ConfigCatSimulator() as vendor:
-        year_one = -62_135_596_800_000  # 0001-01-01, what an unset date becomes in the vendor's language
-        vendor.add(year_one)
         connector = vendor.connect()
         with connector.connect() as api:
-            [stream] = [stream for stream in connector.streams(api) if vendor.truth()[stream.name]]
-        [record] = [vendor.shown(stream.name, id) for id in vendor.truth()[stream.name]]
-        store.add("acme", "configcat", [Reading(stream.name, [(connector.event(stream, record), record)])])
-        [event] = events(store, Query())
-        assert event["occurred_at"].year == 1
+            stream = next(iter(connector.streams(api)))
+    store.add("acme", "configcat", [Reading(stream.name, [(connector.event(stream, record), record)])])
+    [event] = events(store, Query())
+    assert event["occurred_at"].year == 1
 
 
 @pytest.mark.parametrize("cap", [7, 30])

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from flagtrail.status import status
 from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing import faults
-from flagtrail.testing.simulator import Simulator
+from flagtrail.testing.simulator import Reply, Request, Simulator
 from flagtrail.window import Window, from_ms
 from flagtrail_configcat.simulator import ConfigCatSimulator
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
@@ -170,12 +170,15 @@ def test_several_syncs_at_once_cost_requests_and_nothing_else(vendor: Simulator,
 
 
 def test_a_run_that_is_stopped_is_resumed_by_the_next(vendor: Simulator, store: Store) -> None:
-    for pause in (0.05, 0.15, 0.3):
+    for asked in (1, 5, 9):
         with Session(source_of(vendor), store) as session:
-            thread = threading.Timer(pause, session.stop)
-            thread.start()
+
+            def stop(request: Request, answer: Callable[[], Reply], session: Session = session) -> Reply:
+                session.stop()
+                return answer()
+
+            vendor.inject(stop, skip=asked)
             report = session.fill()
-            thread.join()
         assert report.stopped
         assert report.errors == [] or "stopped" in report.errors[0]
     with Session(source_of(vendor), store) as session:
@@ -189,7 +192,7 @@ def test_a_database_that_fails_stops_the_run_and_loses_nothing(
     add, calls = store.add, iter(range(ALWAYS))
 
     def failing(*args: Any) -> Any:
-        if next(calls) == 3:
+        if next(calls) == 0:
             raise StoreError("the disk is full")
         return add(*args)
 

@@ -95,8 +95,8 @@ class LaunchDarkly(Connector):
             if error.status not in (403, 404):
                 raise
             raise AccessDenied(
-                f"{error} Flag events need an Enterprise plan with engineering insights, which the EU instance "
-                "does not offer: set flag_events = false if yours has none",
+                f"flag events are refused ({error.status}): they need a token that may view them, and a plan with "
+                "engineering insights, which the EU instance does not offer; set flag_events = false if yours has none",
                 error.status,
             ) from None
 

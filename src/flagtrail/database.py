@@ -27,7 +27,7 @@ def open_database(url: str, *, create: bool = True) -> Engine:
     a password.
     """
     parsed = _parse(url)
-    shown = parsed.render_as_string(hide_password=True)
+    shown = shown_url(parsed)
     if parsed.get_backend_name() == "sqlite":
         _check_file(parsed, create)
     engine = _engine(parsed)
@@ -40,13 +40,18 @@ def open_database(url: str, *, create: bool = True) -> Engine:
     return engine
 
 
+def shown_url(url: URL) -> str:
+    """Return a database's URL for people: as they write it, without its password."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
 @contextmanager
 def guarded(shown: str) -> Iterator[None]:
     """Turn a database's failure into a StoreError of one line."""
     try:
         yield
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
+        reason = " ".join(str(error.orig).split()).rstrip(".?!")
         raise StoreError(f"database {shown}: {reason}. Check [store] url, and that the database can be used") from None
     except SQLAlchemyError as error:
         raise StoreError(f"database {shown}: {' '.join(str(error).split())}") from None

@@ -74,7 +74,13 @@ class Report:
 
     @property
     def errors(self) -> list[str]:
-        """Every error, the source's own first, each with the stream it belongs to."""
-        own = [f"{self.source}: {self.error}"] if self.error else []
-        others = [(name, s.error) for name, s in self.streams.items() if s.error and s.error != self.error]
-        return own + [f"{self.source} {name}: {error}" for name, error in others]
+        """Every error once, the source's own first, each with the streams it belongs to."""
+        told = {self.error: [""]} if self.error else {}
+        for name, stream in self.streams.items():
+            if stream.error and stream.error != self.error:
+                told.setdefault(stream.error, []).append(f" {name}")
+        return [f"{self.source}{names[0]}{_more(len(names) - 1)}: {error}" for error, names in told.items()]
+
+
+def _more(streams: int) -> str:
+    return f" and {streams} more streams" if streams > 1 else " and 1 more stream" if streams else ""

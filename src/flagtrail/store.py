@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail.database import guarded, open_database, writing
+from flagtrail.database import guarded, open_database, shown_url, writing
 from flagtrail.errors import AccessDenied
 from flagtrail.event import Event, Record, Ref, to_json
 from flagtrail.schema import COVERAGE, EVENT, GAP, RECORD, STREAM
@@ -74,7 +74,7 @@ class Store:
     def __init__(self, url: str, *, create: bool = True) -> None:
         """Open a database by its URL and bring its schema up to date; raises StoreError."""
         self.engine = open_database(url, create=create)
-        self.shown = self.engine.url.render_as_string(hide_password=True)
+        self.shown = shown_url(self.engine.url)
 
     def close(self) -> None:
         """Let go of the database."""

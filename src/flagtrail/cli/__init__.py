@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from flagtrail import __version__
-from flagtrail.cli import asking, reading, setup, showing
+from flagtrail.cli import asking, coverage, reading, setup, showing
 from flagtrail.errors import FlagtrailError
 
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (setup.init, setup.check, reading.sync, reading.backfill, reading.run, asking.events, asking.show,
-                asking.status, setup.connectors, setup.demo):  # fmt: skip
+                coverage.status, setup.connectors, setup.demo):  # fmt: skip
     app.command()(command)
 
 

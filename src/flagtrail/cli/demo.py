@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.rule import Rule
 
 from flagtrail import logs
-from flagtrail.cli.asking import status
+from flagtrail.cli.coverage import status
 from flagtrail.cli.reading import fill
 from flagtrail.cli.showing import events_table, out, say_errors
 from flagtrail.connector import Connector, installed

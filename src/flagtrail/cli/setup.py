@@ -41,7 +41,8 @@ def init(
         raise ConfigError(f"{target} exists already; it was left as it is") from None
     except OSError as error:
         raise ConfigError(f"{target} cannot be written: {error.strerror}") from None
-    out.print(f"wrote {target}; set the environment variables that it names, then: flagtrail check", markup=False)
+    told = f"wrote {target}; set the environment variables that it names, then: flagtrail check"
+    out.print(told, markup=False, soft_wrap=True)
 
 
 def check(

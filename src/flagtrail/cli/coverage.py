@@ -1,0 +1,137 @@
+"""The command that shows how much of the past is in the table: status."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from flagtrail.cli.asking import open_store
+from flagtrail.cli.reading import ConfigOption
+from flagtrail.cli.showing import VENDOR_STYLE, WIDE, Simple, bar, dumps, local, out, plain, plain_table
+from flagtrail.event import Action
+from flagtrail.query import unmapped
+from flagtrail.status import NOT_READ, StreamStatus
+from flagtrail.status import status as find_status
+from flagtrail.store import Gap
+from flagtrail.when import spoken
+
+CELLS, WIDE_CELLS = 12, 40  # characters of a coverage bar, in a narrow and in a wide terminal
+SHOWN_STREAMS = 3  # streams that a line about a gap names
+
+
+def status(
+    source: Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")] = None,
+    output: Annotated[Simple, typer.Option("--output", "-o", help="How it is written.")] = Simple.TABLE,
+    config: ConfigOption = None,
+) -> None:
+    """Show for each stream how much of the wanted past is covered, every gap with its reason, and the last error.
+
+    In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
+    youngest settled time.
+
+    Examples:
+
+      flagtrail status
+
+      flagtrail status -o json
+    """
+    with open_store(config) as store:
+        found = find_status(store, source)
+        unknown = unmapped(store, set(Action))
+    if output is Simple.JSON:
+        rows = [_plain_status(stream) for stream in found]
+        kept = [{"vendor": vendor, "action": action, "events": count} for (vendor, action), count in unknown.items()]
+        out.print_json(dumps({"streams": rows, "unmapped_actions": kept}))
+        return
+    if not found:
+        out.print("nothing was synced yet; `flagtrail sync` reads every source")
+        return
+    for name in dict.fromkeys(stream.state.source for stream in found):
+        _print_source(name, [stream for stream in found if stream.state.source == name])
+    if unknown:
+        words = ", ".join(f"{action} ({count})" for (_, action), count in sorted(unknown.items())[:5])
+        out.print(Text(f"\nactions in the vendor's own words, for want of a verb: {plain(words)}", style="dim"))
+
+
+def _print_source(name: str, streams: list[StreamStatus]) -> None:
+    looks = [stream.state.succeeded_at for stream in streams if stream.state.succeeded_at]
+    looked = (
+        f"looked {spoken(datetime.now(UTC) - min(looks))} ago" if len(looks) == len(streams) else "not yet read whole"
+    )
+    vendor = streams[0].state.vendor
+    out.print(Text.assemble("\n", (name, "bold"), "  ", (vendor, VENDOR_STYLE.get(vendor, "")), (f"  {looked}", "dim")))
+    cells = WIDE_CELLS if out.width >= WIDE else CELLS
+    rows = [
+        (
+            _title(stream),
+            bar(stream.cells(cells)),
+            f"{int(stream.share * 1000) / 10:g} %" if stream.wanted else "",
+            f"{stream.events:,}",
+            local(stream.complete_until, seconds=False) or "nothing yet",
+        )
+        for stream in streams
+    ]
+    out.print(plain_table(("stream", "coverage", "", "events", "complete until"), rows, right=("", "events")))
+    for line in _gap_lines(streams):
+        out.print(line, soft_wrap=True)
+
+
+def _gap_lines(streams: list[StreamStatus]) -> Iterator[Text]:
+    """Yield a line for each gap with a reason of its own, and one for all that share their reason."""
+    gaps: dict[str, list[tuple[StreamStatus, Gap]]] = {}
+    for stream in streams:
+        for gap in stream.gaps:
+            gaps.setdefault(gap.reason, []).append((stream, gap))
+    for reason, found in gaps.items():
+        concerned = list(dict.fromkeys(_title(stream) for stream, _ in found))
+        names = ", ".join(concerned[:SHOWN_STREAMS])
+        more = f" and {len(concerned) - SHOWN_STREAMS} more streams" if len(concerned) > SHOWN_STREAMS else ""
+        if len(found) == 1:
+            [(_, gap)] = found
+            where = f"gap in {names}: {_span(gap)}"
+        else:
+            where = f"{len(found)} gaps in {names}{more}, the first from {local(min(g.window.since for _, g in found))}"
+        yield Text(f"  {where}: {plain(reason)}", style="yellow")
+    reasons = "".join(gaps)
+    for error in dict.fromkeys(stream.state.error for stream in streams):
+        if error and error not in reasons:
+            yield Text(f"  last error: {plain(error)}", style="red")
+
+
+def _span(gap: Gap) -> str:
+    """Return when a gap is, how long it is, and what is known of what it holds."""
+    numbers = "" if gap.reason.startswith(NOT_READ) else f", {gap.stored} stored of {gap.expected or 'more'}"
+    if gap.window.length < timedelta(seconds=1):
+        moment = gap.window.since.astimezone()
+        return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}{numbers}"
+    return f"{local(gap.window.since)} to {local(gap.window.until)}{numbers}"
+
+
+def _title(stream: StreamStatus) -> str:
+    """Return a stream's name, with what people call its scope instead of an opaque id."""
+    state = stream.state
+    return f"{state.stream.partition('[')[0]} {state.label}" if state.label else state.stream
+
+
+def _plain_status(stream: StreamStatus) -> dict[str, Any]:
+    gaps = [
+        {
+            "since": g.window.since,
+            "until": g.window.until,
+            "reason": g.reason,
+            "expected": g.expected,
+            "stored": g.stored,
+        }
+        for g in stream.gaps
+    ]
+    return {
+        **{name: getattr(stream.state, name) for name in stream.state._fields},
+        "events": stream.events,
+        "wanted_until": stream.wanted.until if stream.wanted else None,
+        "complete_until": stream.complete_until,
+        "covered_share": stream.share,
+        "coverage": [{"since": window.since, "until": window.until} for window in stream.covered],
+        "gaps": gaps,
+    }

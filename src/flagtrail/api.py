@@ -6,12 +6,11 @@ vendor's limits, retries what passes by itself, and turns everything else into t
 
 import json as stdlib_json
 import random
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
@@ -20,6 +19,7 @@ import httpx
 import pydantic_core
 import tenacity
 
+from flagtrail.clock import VendorClock
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
 from flagtrail.limit import Dialect, Limiter
 
@@ -32,7 +32,6 @@ LONGEST_WAIT = 60.0  # seconds that a thread waits for a limit, instead of givin
 ATTEMPTS = 6
 BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=60)
 TRANSIENT = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
-CLOCK_STEP = timedelta(seconds=60)
 
 Params = Mapping[str, str | int]
 
@@ -78,9 +77,7 @@ class Api:
         self._transport = transport
         self._limiter = Limiter()
         self._idle: deque[httpx.Client] = deque()
-        self._clock: tuple[datetime, float] | None = None
-        self._doubted: tuple[datetime, float] | None = None
-        self._lock = threading.Lock()
+        self._clock = VendorClock()
 
     def get(self, path: str, params: Params | None = None, *, headers: Mapping[str, str] | None = None) -> Answer:
         """Return the answer to a GET, after waiting and retrying as long as that can help.
@@ -97,8 +94,7 @@ class Api:
 
     def now(self) -> datetime | None:
         """Return the vendor's present time, by its newest Date header; None before the first answer."""
-        with self._lock:
-            return None if self._clock is None else _told(self._clock, time.monotonic())
+        return self._clock.now()
 
     def close(self) -> None:
         """Wake every waiting thread with Unavailable, and let no further request start."""
@@ -142,7 +138,7 @@ class Api:
         try:
             with self._client() as client, client.stream(method, url, params=params, headers=headers, json=json) as r:
                 self.requests += 1
-                date = self._date(r.headers)
+                date = self._clock.learn(r.headers.get("date"))
                 allowances = list(self._dialect(r.headers, date))
                 body = _read(r, deadline)
                 self._check(r, body, date)
@@ -176,29 +172,6 @@ class Api:
                 client.close()
             else:
                 self._idle.append(client)
-
-    def _date(self, headers: httpx.Headers) -> datetime | None:
-        """Return the vendor's time; None when it is absent, or jumps: a cache may be answering, or one broken server.
-
-        One answer alone sets no clock anew: the next one has to agree with it.
-        """
-        try:
-            date = parsedate_to_datetime(headers["date"])
-            # Without a zone, or with -0000, it is UTC all the same (RFC 9110, 5.6.7), not the zone of this machine.
-            date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-        except (KeyError, ValueError, OverflowError):
-            return None
-        at = time.monotonic()
-        with self._lock:
-            if not _agree(self._clock, date, at):
-                if self._clock is not None and not _agree(self._doubted, date, at):
-                    self._doubted = (date, at)
-                    return None
-                self._clock = (date, at)
-            elif self._clock is not None and date > _told(self._clock, at):
-                self._clock = (date, at)  # an answer that was overtaken does not turn the clock back
-            self._doubted = None
-        return date
 
     def _check(self, response: httpx.Response, body: bytes, date: datetime | None) -> None:
         status = response.status_code
@@ -253,16 +226,6 @@ class Api:
         base = urlsplit(self.base_url)
         same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
         return target.path if same and response.headers.get("location") else None
-
-
-def _told(clock: tuple[datetime, float], at: float) -> datetime:
-    """Return what a clock shows that was set to a date at some moment, at another moment."""
-    date, when = clock
-    return date + timedelta(seconds=at - when)
-
-
-def _agree(clock: tuple[datetime, float] | None, date: datetime, at: float) -> bool:
-    return clock is not None and abs(date - _told(clock, at)) <= CLOCK_STEP
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:

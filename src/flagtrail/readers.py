@@ -17,8 +17,9 @@ from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedR
 from flagtrail.event import Action
 from flagtrail.plan import Job
 from flagtrail.report import Report, Watch
+from flagtrail.rows import Reading
 from flagtrail.source import Source
-from flagtrail.store import Reading, Store
+from flagtrail.store import Store
 from flagtrail.window import Window
 
 PLACES = {"project", "environment", "organization", "product"}  # when one comes or goes, there may be other streams
@@ -74,6 +75,10 @@ class Readers:
             raise
         for reader in readers:
             reader.join()
+        if self.over:
+            for job in self.jobs:
+                state = self.report.streams[job.stream.name]
+                state.error = state.error or self.report.error
         self.watch.ended()
 
     def store_pages(self, reading: int) -> None:

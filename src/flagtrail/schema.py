@@ -127,6 +127,20 @@ class GapRow(SQLModel, table=True):
     seen_at: datetime = Field(sa_type=Instant, description="when it was tried last")
 
 
+class SourceRow(SQLModel, table=True):
+    """How the last look at a source went: signing in, and finding its streams."""
+
+    __tablename__ = "source"
+
+    source: str = Field(primary_key=True, description="name of the source")
+    vendor: str = Field(description="launchdarkly, configcat")
+    succeeded_at: datetime | None = Field(default=None, sa_type=Instant, description="the last look without an error")
+    failed_at: datetime | None = Field(
+        default=None, sa_type=Instant, description="the last look with one; null once it succeeds"
+    )
+    error: str | None = Field(default=None, description="what the last failed look said; null once it succeeds")
+
+
 class StreamRow(SQLModel, table=True):
     """What is known of a stream besides its events."""
 
@@ -152,8 +166,8 @@ class StreamRow(SQLModel, table=True):
     error: str | None = Field(default=None, description="what the last failed sync said; null once it succeeds")
 
 
-TABLES: tuple[type[SQLModel], ...] = (EventRow, RecordRow, CoverageRow, GapRow, StreamRow)
-EVENT, RECORD, COVERAGE, GAP, STREAM = (SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES)
+TABLES: tuple[type[SQLModel], ...] = (EventRow, RecordRow, CoverageRow, GapRow, SourceRow, StreamRow)
+EVENT, RECORD, COVERAGE, GAP, SOURCE, STREAM = (SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES)
 
 
 def describe() -> str:

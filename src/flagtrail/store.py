@@ -4,9 +4,7 @@ Events and the coverage they prove are written in one transaction, so a crash le
 idempotent: reading the same page twice, or by two processes, changes nothing.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
@@ -15,8 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from flagtrail.database import guarded, open_database, shown_url, writing
 from flagtrail.errors import AccessDenied
-from flagtrail.event import Event, Record, Ref, to_json
-from flagtrail.schema import COVERAGE, EVENT, GAP, RECORD, STREAM
+from flagtrail.event import Event, to_json
+from flagtrail.rows import Reading, Row, rows_of
+from flagtrail.schema import COVERAGE, EVENT, GAP, RECORD, SOURCE, STREAM
 from flagtrail.window import Window, from_ms, merge, to_ms
 
 LOOKUP = 500  # ids in one query; SQLite allows at least 999 parameters
@@ -32,20 +31,21 @@ class Gap(NamedTuple):
     seen_at: datetime
 
 
-class Reading(NamedTuple):
-    """What one page said, ready to be stored: events with records, the window they prove, or the gap they leave."""
-
-    stream: str
-    events: Sequence[tuple[Event, Record]]
-    covers: Window | None = None
-    gap: tuple[Window, str, int | None] | None = None
-
-
 class Added(NamedTuple):
     """What a write changed: the events that were not there, and those that were with other content, by stream."""
 
     new: list[tuple[str, Event]]
     changed: list[tuple[str, Event]]
+
+
+class SourceState(NamedTuple):
+    """How the last look at a source went."""
+
+    source: str
+    vendor: str
+    succeeded_at: datetime | None
+    failed_at: datetime | None
+    error: str | None
 
 
 class StreamState(NamedTuple):
@@ -61,11 +61,6 @@ class StreamState(NamedTuple):
     succeeded_at: datetime | None
     failed_at: datetime | None
     error: str | None
-
-
-def event_id(source: str, stream: str, vendor_id: str) -> str:
-    """Return the id of an event: the same for the same entry of the same source, always."""
-    return hashlib.sha256(f"{source}\0{stream}\0{vendor_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Store:
@@ -93,7 +88,7 @@ class Store:
         """
         readings = list(readings)
         now = from_ms(to_ms(datetime.now(UTC)))
-        rows = {row.id: row for reading in readings for row in _rows(source, vendor, reading)}
+        rows = {row.id: row for reading in readings for row in rows_of(source, vendor, reading)}
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
             _lock(connection, source, streams)
@@ -125,6 +120,22 @@ class Store:
         with guarded(self.shown), self.engine.connect() as connection:
             return [StreamState(*row) for row in connection.execute(query)]
 
+    def sources(self) -> list[SourceState]:
+        """Return every source that was ever looked at, by name."""
+        query = select(*(SOURCE.c[name] for name in SourceState._fields)).order_by(SOURCE.c.source)
+        with guarded(self.shown), self.engine.connect() as connection:
+            return [SourceState(*row) for row in connection.execute(query)]
+
+    def note_source(self, source: str, vendor: str, error: str | None) -> None:
+        """Remember how a look at a source went; no error is a success."""
+        now = datetime.now(UTC)
+        values = (
+            {"failed_at": now, "error": error} if error else {"succeeded_at": now, "failed_at": None, "error": None}
+        )
+        with guarded(self.shown), writing(self.engine) as connection:
+            _insert_new(connection, SOURCE, {"source": source, "vendor": vendor})
+            connection.execute(update(SOURCE).where(SOURCE.c.source == source).values(values))
+
     def register(
         self,
         source: str,
@@ -141,8 +152,7 @@ class Store:
             known = connection.execute(select(STREAM.c.account).where(_is(STREAM, source, stream))).first()
             if known is None:
                 values |= {"source": source, "stream": stream, "vendor": vendor}
-                new = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-                connection.execute(new(STREAM).values(values).on_conflict_do_nothing())
+                _insert_new(connection, STREAM, values)
                 return
             if known.account and account and known.account != account:
                 raise AccessDenied(
@@ -158,41 +168,10 @@ class Store:
             connection.execute(update(STREAM).where(_is(STREAM, source, stream)).values(values))
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    id: str
-    stream: str
-    event: Event
-    values: dict[str, Any]
-    record: Record
-    digest: bytes
-
-
-def _rows(source: str, vendor: str, reading: Reading) -> Iterable[_Row]:
-    for event, record in reading.events:
-        id = event_id(source, reading.stream, event.vendor_id)
-        values = _clean(event.model_dump())
-        related = event.related_event
-        values |= {
-            "id": id,
-            "source": source,
-            "vendor": vendor,
-            "stream": reading.stream,
-            "related_event": event_id(source, *related) if isinstance(related, Ref) else None,
-        }
-        yield _Row(id, reading.stream, event, values, record, hashlib.sha256(to_json(record, sort_keys=True)).digest())
-
-
-def _clean(value: Any) -> Any:
-    """Return a value without the characters that a database cannot hold; the kept record has them as escapes."""
-    if isinstance(value, str):
-        text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
-        return text if text.isascii() else text.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    return value
+def _insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> None:
+    """Insert a row unless its key is there already, maybe since a moment ago."""
+    insert_into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert_into(table).values(values).on_conflict_do_nothing())
 
 
 def _is(table: Table, source: str, stream: str) -> Any:
@@ -205,7 +184,7 @@ def _lock(connection: Connection, source: str, streams: Sequence[str]) -> None:
     connection.execute(query.order_by(STREAM.c.stream).with_for_update()).all()
 
 
-def _write_events(connection: Connection, rows: dict[str, _Row], now: datetime) -> Added:
+def _write_events(connection: Connection, rows: dict[str, Row], now: datetime) -> Added:
     known: dict[str, tuple[int, bytes]] = {}
     current = and_(RECORD.c.event_id == EVENT.c.id, RECORD.c.revision == EVENT.c.revision)
     ids = list(rows)

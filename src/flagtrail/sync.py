@@ -73,12 +73,14 @@ class Session:
                 report.refused[None] = error
             report.error = str(error)
             log.warning("source_failed", source=self.source.name, error=report.error)
-            self._note_source_failure(report.error)
         else:
             Readers(self.source, self.store, self.api, self._stop, report, jobs, watch or Nobody()).go()
+            report.error = report.error or self._undiscovered
             self._note(report, asked)
             if report.grown:
                 self._discovered = float("-inf")
+        if report.error or not self._stop.is_set():
+            self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
         self._remember_refusals(report)
         report.requests = self.api.requests - requests
         report.stopped = self._stop.is_set()
@@ -160,25 +162,16 @@ class Session:
                     raise
                 report.refused[stream.name] = error
                 state.error = str(error)
-        if self._undiscovered:
-            first = next(iter(report.streams.values()))
-            first.error = first.error or self._undiscovered
         return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
     def _note(self, report: Report, asked: Window | None) -> None:
         """Write down how it went, for `status`."""
         now = datetime.now(UTC)
         for name, state in report.streams.items():
-            error = state.error or report.error
-            if error:
-                values = {"failed_at": now, "error": error}
+            if state.error:
+                values = {"failed_at": now, "error": state.error}
             elif self._stop.is_set() or asked:
                 continue  # neither a failure, nor a look at everything up to now
             else:
                 values = {"succeeded_at": now, "failed_at": None, "error": None}
             self.store.note(self.source.name, name, **values)
-
-    def _note_source_failure(self, error: str) -> None:
-        for state in self.store.streams():
-            if state.source == self.source.name:
-                self.store.note(state.source, state.stream, failed_at=datetime.now(UTC), error=error)

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from flagtrail.query import Query, events
+from flagtrail.rows import Reading
 from flagtrail.source import Source
 from flagtrail.status import status
-from flagtrail.store import Reading, Store
+from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing import faults
 from flagtrail.testing.simulator import Reply, Request
@@ -230,3 +231,18 @@ def test_the_vendors_limits_are_never_exceeded_once_they_are_known(store: Store)
         assert held(store, "acme") == shown(vendor)
         refused = [request for request in vendor.requests if request.status == 429]
         assert len(refused) <= 4, "only while the limit was unknown"
+
+
+def test_a_source_that_never_could_sign_in_is_told_of(store: Store) -> None:
+    with ConfigCatSimulator() as vendor:
+        vendor.inject(faults.status(401), times=1)
+        with Session(source_of(vendor), store) as session:
+            assert session.fill().errors
+        [state] = store.sources()
+        assert (state.source, state.vendor, state.succeeded_at) == ("acme", "configcat", None)
+        assert "401" in (state.error or "")
+        with Session(source_of(vendor), store) as session:
+            assert session.fill().errors == []
+        [state] = store.sources()
+        assert state.error is None
+        assert state.succeeded_at is not None

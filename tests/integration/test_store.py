@@ -13,7 +13,8 @@ from flagtrail import migrations
 from flagtrail.database import writing
 from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Change, Event, Record, Ref
-from flagtrail.store import Reading, Store, event_id
+from flagtrail.rows import Reading, event_id
+from flagtrail.store import Store
 from flagtrail.window import Window
 from tests.conftest import rows
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from flagtrail import api as module
 from flagtrail.api import Api
+from flagtrail.clock import STEP
 from flagtrail.connector import Connector
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Record
@@ -377,7 +378,7 @@ def test_a_date_is_in_utc_in_each_form_that_http_allows_wherever_we_are(form: st
 
 def test_a_date_from_the_past_has_no_say_because_a_cache_may_be_answering() -> None:
     now = datetime.now(UTC).replace(microsecond=0)
-    stale = now - module.CLOCK_STEP - timedelta(seconds=5)
+    stale = now - STEP - timedelta(seconds=5)
     with mocked(good(date=dated(now)), good(date=dated(stale)), good(date=dated(now))) as api:
         assert api.get("/log").date == now
         assert api.get("/log").date is None

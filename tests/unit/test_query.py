@@ -8,7 +8,8 @@ import pytest
 
 from flagtrail.event import Event, Ref
 from flagtrail.query import Query, count_by_stream, event, events, unmapped
-from flagtrail.store import Reading, Store, event_id
+from flagtrail.rows import Reading, event_id
+from flagtrail.store import Store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 LOG, EFFECTS = "audit_log", "flag_events[web/production]"

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flagtrail.event import Event
+from flagtrail.rows import Reading
 from flagtrail.status import NOT_READ, StreamStatus, status
-from flagtrail.store import Reading, Store
+from flagtrail.store import Store
 from flagtrail.window import Window
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from flagtrail.event import Action
 from flagtrail.query import unmapped
 from flagtrail.status import NOT_READ, StreamStatus
 from flagtrail.status import status as find_status
-from flagtrail.store import Gap
+from flagtrail.store import Gap, SourceState
 from flagtrail.when import spoken
 
 CELLS, WIDE_CELLS = 12, 40  # characters of a coverage bar, in a narrow and in a wide terminal
@@ -39,29 +39,32 @@ def status(
     """
     with open_store(config) as store:
         found = find_status(store, source)
+        looks = [state for state in store.sources() if source in (None, state.source)]
         unknown = unmapped(store, set(Action))
     if output is Simple.JSON:
         rows = [_plain_status(stream) for stream in found]
         kept = [{"vendor": vendor, "action": action, "events": count} for (vendor, action), count in unknown.items()]
-        out.print_json(dumps({"streams": rows, "unmapped_actions": kept}))
+        sources = [state._asdict() for state in looks]
+        out.print_json(dumps({"sources": sources, "streams": rows, "unmapped_actions": kept}))
         return
-    if not found:
+    if not looks:
         out.print("nothing was synced yet; `flagtrail sync` reads every source")
         return
-    for name in dict.fromkeys(stream.state.source for stream in found):
-        _print_source(name, [stream for stream in found if stream.state.source == name])
+    for look in looks:
+        _print_source(look, [stream for stream in found if stream.state.source == look.source])
     if unknown:
         words = ", ".join(f"{action} ({count})" for (_, action), count in sorted(unknown.items())[:5])
         out.print(Text(f"\nactions in the vendor's own words, for want of a verb: {plain(words)}", style="dim"))
 
 
-def _print_source(name: str, streams: list[StreamStatus]) -> None:
-    looks = [stream.state.succeeded_at for stream in streams if stream.state.succeeded_at]
-    looked = (
-        f"looked {spoken(datetime.now(UTC) - min(looks))} ago" if len(looks) == len(streams) else "not yet read whole"
-    )
-    vendor = streams[0].state.vendor
-    out.print(Text.assemble("\n", (name, "bold"), "  ", (vendor, VENDOR_STYLE.get(vendor, "")), (f"  {looked}", "dim")))
+def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
+    looked = f"looked {spoken(datetime.now(UTC) - look.succeeded_at)} ago" if look.succeeded_at else "never read whole"
+    mark = (look.vendor, VENDOR_STYLE.get(look.vendor, ""))
+    out.print(Text.assemble("\n", (look.source, "bold"), "  ", mark, (f"  {looked}", "dim")))
+    if look.error:
+        out.print(Text(f"  {local(look.failed_at)}: {plain(look.error)}", style="red"), soft_wrap=True)
+    if not streams:
+        return
     cells = WIDE_CELLS if out.width >= WIDE else CELLS
     rows = [
         (

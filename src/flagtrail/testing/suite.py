@@ -24,8 +24,9 @@ from flagtrail.api import Api
 from flagtrail.connector import Connector, Hole, Page, Stream, installed
 from flagtrail.errors import AccessDenied, RateLimited, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Record
+from flagtrail.rows import Reading
 from flagtrail.source import AHEAD, Source
-from flagtrail.store import Reading, Store
+from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing import faults
 from flagtrail.testing.simulator import Fault, Simulator

@@ -77,6 +77,14 @@ def upgrade() -> None:
         sa.Column("seen_at", INSTANT, nullable=False),
     )
     op.create_table(
+        "source",
+        sa.Column("source", sa.String, primary_key=True),
+        sa.Column("vendor", sa.String, nullable=False),
+        sa.Column("succeeded_at", INSTANT),
+        sa.Column("failed_at", INSTANT),
+        sa.Column("error", sa.String),
+    )
+    op.create_table(
         "stream",
         sa.Column("source", sa.String, primary_key=True),
         sa.Column("stream", sa.String, primary_key=True),

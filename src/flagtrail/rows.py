@@ -1,0 +1,63 @@
+"""Turns events into rows: their ids, their columns, and the digest by which other content is known."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from flagtrail.event import Event, Record, Ref, to_json
+from flagtrail.window import Window
+
+
+class Reading(NamedTuple):
+    """What one page said, ready to be stored: events with records, the window they prove, or the gap they leave."""
+
+    stream: str
+    events: Sequence[tuple[Event, Record]]
+    covers: Window | None = None
+    gap: tuple[Window, str, int | None] | None = None
+
+
+def event_id(source: str, stream: str, vendor_id: str) -> str:
+    """Return the id of an event: the same for the same entry of the same source, always."""
+    return hashlib.sha256(f"{source}\0{stream}\0{vendor_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event, ready to be written."""
+
+    id: str
+    stream: str
+    event: Event
+    values: dict[str, Any]
+    record: Record
+    digest: bytes
+
+
+def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
+    """Yield the row of each event of a page."""
+    for event, record in reading.events:
+        id = event_id(source, reading.stream, event.vendor_id)
+        values = _clean(event.model_dump())
+        related = event.related_event
+        values |= {
+            "id": id,
+            "source": source,
+            "vendor": vendor,
+            "stream": reading.stream,
+            "related_event": event_id(source, *related) if isinstance(related, Ref) else None,
+        }
+        yield Row(id, reading.stream, event, values, record, hashlib.sha256(to_json(record, sort_keys=True)).digest())
+
+
+def _clean(value: Any) -> Any:
+    """Return a value without the characters that a database cannot hold; the kept record has them as escapes."""
+    if isinstance(value, str):
+        text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value

@@ -245,13 +245,13 @@ def test_a_new_environment_is_found_while_running(store: Store) -> None:
             assert set(session.fill().streams) - known == {"flag_events[reviews/production]"}
 
 
-@pytest.mark.parametrize("count", [21, 45, 200])
+@pytest.mark.parametrize("count", [21, 45, 200, 2000])
 @pytest.mark.parametrize("bounds", ["()", "[]"])
 def test_more_than_a_page_in_one_millisecond_is_captured_whole(store: Store, count: int, bounds: str) -> None:
     with LaunchDarklySimulator(bounds=bounds) as vendor:
         vendor.fill(150, DAYS, seed=3)
         moment = vendor.clock.ms() - 5 * 86_400_000
-        vendor.burst(moment, count, resources=count // 3, actions=5)
+        vendor.burst(moment, count, resources=min(count // 3, 100), actions=5)
         with Session(source_of(vendor), store) as session:
             assert session.fill().errors == []
         assert held(store, "acme") == shown(vendor)

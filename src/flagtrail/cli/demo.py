@@ -4,6 +4,8 @@ import importlib
 import inspect
 import logging
 import random
+import shutil
+import sys
 import threading
 from contextlib import ExitStack
 from datetime import timedelta
@@ -70,14 +72,23 @@ def _show(config: Path, store: Store, reports: list[Report]) -> None:
     quoted = f'"{config}"' if " " in str(config) else str(config)
     out.print(Rule(style="dim"))
     out.print("How to go on, in another terminal from this folder:", style="bold")
+    flagtrail = _command()
     for line in (
         f"export FLAGTRAIL_CONFIG={quoted}",
-        ".venv/bin/flagtrail events --environment production --since 7d",
-        ".venv/bin/flagtrail events --actor ana --action turned_off",
-        ".venv/bin/flagtrail show " + next(row["id"][:8] for row in events(store, Query(limit=1))),
+        f"{flagtrail} events --environment production --since 7d",
+        f"{flagtrail} events --actor ana --action turned_off",
+        f"{flagtrail} show " + next(row["id"][:8] for row in events(store, Query(limit=1))),
         f"sqlite3 {config.parent / DATABASE} '{COUNTING}'",
     ):
         out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _command() -> str:
+    """Return what a person types from here to run this very flagtrail."""
+    script = Path(sys.executable).with_name("flagtrail")
+    if shutil.which("flagtrail") == str(script):
+        return "flagtrail"
+    return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
 def _go_on(sources: list[Source], store: Store, simulators: list[Simulator]) -> None:

@@ -92,12 +92,11 @@ class LaunchDarkly(Connector):
         try:
             yield from flag_events.pages(api, stream.scope, window)
         except AccessDenied as error:
-            if error.status not in (403, 404):
-                raise
+            # 401 is LaunchDarkly's answer to a missing permission too; were the token itself bad, the audit log would
+            # be refused as well, and that ends the run.
             raise AccessDenied(
                 f"flag events are refused ({error.status}): they need a token that may view them, and a plan with "
-                "engineering insights, which the EU instance does not offer; set flag_events = false if yours has none",
-                error.status,
+                "engineering insights, which the EU instance does not offer; set flag_events = false if yours has none"
             ) from None
 
 

@@ -1,6 +1,6 @@
 """LaunchDarkly's words for what happened, in flagtrail's vocabulary.
 
-The tables are data: documentation is generated from them. LaunchDarkly's list of actions is open and grows
+The tables are data, so that documentation can be made from them. LaunchDarkly's list of actions is open and grows
 (https://launchdarkly.com/docs/home/account/roles/role-actions), so rules catch what the tables do not name, and a word
 that no rule knows stays as it is.
 """

@@ -4,7 +4,6 @@ It builds each URL itself, sends the credential to the configured host only, nev
 vendor's limits, retries what passes by itself, and turns everything else into the errors of `flagtrail.errors`.
 """
 
-import json as stdlib_json
 import random
 import time
 from collections import deque
@@ -16,11 +15,11 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-import pydantic_core
 import tenacity
 
 from flagtrail.clock import VendorClock
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
+from flagtrail.event import from_json
 from flagtrail.limit import Dialect, Limiter
 
 CONNECT_SECONDS = 5.0
@@ -28,7 +27,7 @@ READ_SECONDS = 15.0  # the longest silence
 TOTAL_SECONDS = 60.0  # the longest answer, however steadily it drips
 LARGEST_BODY = 20 * 2**20  # bytes, unpacked
 LONGEST_RETRY_AFTER = 900.0  # seconds
-LONGEST_WAIT = 60.0  # seconds that a thread waits for a limit, instead of giving up until the next tick
+LONGEST_PAUSE = 60.0  # seconds that a thread waits for a limit, instead of giving up until the next tick
 ATTEMPTS = 6
 BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=60)
 TRANSIENT = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
@@ -128,16 +127,16 @@ class Api:
         self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
     ) -> Answer:
         held = self._limiter.held()
-        if held > LONGEST_WAIT:
+        if held > LONGEST_PAUSE:
             raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
         if not self._limiter.acquire():
             raise Unavailable(f"{self.host}: stopped before asking")
+        self.requests += 1  # a rough number: threads may count at the same time
         allowances: list[Any] = []
         deadline = time.monotonic() + TOTAL_SECONDS
         url = self.base_url + path
         try:
             with self._client() as client, client.stream(method, url, params=params, headers=headers, json=json) as r:
-                self.requests += 1
                 date = self._clock.learn(r.headers.get("date"))
                 allowances = list(self._dialect(r.headers, date))
                 body = _read(r, deadline)
@@ -195,12 +194,7 @@ class Api:
         if "json" not in kind.lower():
             raise UnexpectedResponse(f"{self.host} sent {kind or 'a body of no stated type'} instead of JSON")
         try:
-            return pydantic_core.from_json(body, allow_inf_nan=False)
-        except ValueError:
-            pass
-        try:
-            # The standard library is slower, and reads what is whole but odd: half a surrogate pair, very deep nesting.
-            return stdlib_json.loads(body, parse_constant=_refuse)
+            return from_json(body)
         except (ValueError, RecursionError):
             # Cut off in the middle more often than wrong: worth another try before it is reported.
             raise Unavailable(f"{self.host} sent a body that is not whole JSON ({len(body)} bytes)") from None
@@ -208,7 +202,7 @@ class Api:
     def _said(self, body: bytes) -> str:
         """Return the vendor's own words about a failure, short, on one line, and without our secrets."""
         try:
-            answer = pydantic_core.from_json(body)
+            answer = from_json(body)
             text = str(answer.get("message") or answer.get("code") or "") if isinstance(answer, dict) else ""
         except ValueError:
             text = body.decode("utf-8", "replace") if len(body) < 200 and not body.lstrip().startswith(b"<") else ""
@@ -253,16 +247,12 @@ def _retry_after(values: list[str], date: datetime | None) -> float | None:
     return min(max(waits), LONGEST_RETRY_AFTER) if waits and max(waits) > 0 else None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
-
-
 class _NotWorthWaiting(tenacity.stop.stop_base):
     """Gives up when the vendor wants us away for longer than a thread should wait: the next tick tries again."""
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        return isinstance(error, RateLimited) and (error.retry_after or 0.0) > LONGEST_WAIT
+        return isinstance(error, RateLimited) and (error.retry_after or 0.0) > LONGEST_PAUSE
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

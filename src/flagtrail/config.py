@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.source import Source
-from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span
+from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span, spoken
 
 VARIABLE = "FLAGTRAIL_CONFIG"
 DEFAULT = "flagtrail.toml"
@@ -143,7 +143,7 @@ class Config(BaseModel):
         if mistakes:
             raise ConfigError("\n".join(mistakes))
         if not built:
-            raise ConfigError("the config has no [[source]]; `flagtrail init` writes an example")
+            raise ConfigError("the config has no [[source]]; `flagtrail init example.toml` writes an example")
         return built
 
 
@@ -188,19 +188,42 @@ def _validated(model: type[Model], raw: dict[str, Any], where: str, names: list[
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        lines = [_line(detail, where, names) for detail in error.errors(include_url=False, include_input=False)]
+        details = error.errors(include_url=False, include_input=False)
+        lines = [_line(detail, where, names, raw) for detail in details]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
 
 
-def _line(detail: Any, where: str, names: list[str]) -> str:
-    """Return one mistake in one line."""
-    place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in detail["loc"])
-    if detail["loc"][0] == "store":
+def _line(detail: Any, where: str, names: list[str], raw: dict[str, Any]) -> str:
+    """Return one mistake in one line: the place as a person would name it, and the right form."""
+    loc = list(detail["loc"])
+    if loc[0] == "source" and len(loc) > 1 and isinstance(loc[1], int):
+        settings = raw["source"][loc[1]]
+        name = settings.get("name") if isinstance(settings, dict) else None
+        where = f"{where}: source {name!r}" if isinstance(name, str) else f"{where}: source {loc[1] + 1}"
+        loc = loc[2:]
+    elif loc[0] == "store":
         names = list(StoreSettings.model_fields)
+    place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in loc)
     if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(detail["loc"][-1]), names, n=1)
+        close = difflib.get_close_matches(str(loc[-1]), names, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
         return f"{where}: unknown setting {place!r}{hint}"
     if detail["type"] == "missing":
         return f"{where}: the setting {place!r} is missing"
-    return f"{where}: {place}: {detail['msg'].removeprefix('Value error, ')}"
+    return f"{where}: {place or 'it'}: {_right_form(detail, place)}"
+
+
+def _right_form(detail: Any, place: str) -> str:
+    """Return what a value should be, in words."""
+    limits = {key: value for key, value in (detail.get("ctx") or {}).items() if key in ("ge", "le", "gt", "lt")}
+    if limits:
+        bounds = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
+        told = [spoken(value) if isinstance(value, timedelta) else value for value in limits.values()]
+        return " and ".join(f"must be {bounds[key]} {value}" for key, value in zip(limits, told, strict=True))
+    if detail["type"] == "string_pattern_mismatch" and place == "name":
+        return "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
+    if detail["type"] == "list_type" and place == "source":
+        return "write [[source]] with two brackets before each source"
+    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"write [{place}] above its settings" if place else "write its settings as name = value"
+    return str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")

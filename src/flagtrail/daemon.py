@@ -51,8 +51,7 @@ class Daemon:
                 signal.signal(number, self._signalled)
         scheduler.start()
         log.info("daemon_started", sources=[source.name for source in self.sources], store=self.store.shown)
-        while not self.stopped.wait(3600):
-            pass
+        self.stopped.wait()
         return self._shut_down(scheduler)
 
     def stop(self) -> None:

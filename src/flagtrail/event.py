@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
 
 import orjson
+import pydantic_core
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 Record = dict[str, Any]
@@ -18,6 +19,18 @@ def to_json(value: Any, *, sort_keys: bool = False) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS if sort_keys else 0)
     except TypeError:
         return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys).encode()
+
+
+def from_json(text: str | bytes) -> Any:
+    """Return what JSON says, integers of any size and half surrogate pairs included; ValueError if it is not whole."""
+    try:
+        return pydantic_core.from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return json.loads(text, parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 class ActorKind(StrEnum):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-LONGEST_WAIT = 60.0  # seconds; the longest known limit window is LaunchDarkly's, of 10 s: more is a broken header
+LONGEST_RESET = 60.0  # seconds; the longest known limit window is LaunchDarkly's, of 10 s: more is a broken header
 SHORTEST_WAIT = 0.1  # seconds; a reset in the past must not become a busy loop
 SAME_RESET = 1.0  # seconds that two answers about the same limit window may differ by
 UNKNOWN_RESET = 1.0  # seconds between probes while nothing remains and the vendor does not say until when
@@ -79,7 +79,7 @@ class Limiter:
                 fresh = max(1, told.limit - kept_back) if told.limit else 1
                 resets_in = UNKNOWN_RESET if told.resets_in is None else told.resets_in
                 spendable: float = told.remaining - kept_back - self._in_flight
-                resets_at = now + min(max(resets_in, SHORTEST_WAIT), LONGEST_WAIT)
+                resets_at = now + min(max(resets_in, SHORTEST_WAIT), LONGEST_RESET)
                 old = self._budgets.get(told.name)
                 if old is not None and told.resets_in is not None and abs(resets_at - old.resets_at) < SAME_RESET:
                     spendable = min(spendable, old.spendable)  # answers overtake each other: the least is true

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from flagtrail.api import Api
 from flagtrail.connector import Connector, Count, Stream
-from flagtrail.errors import AccessDenied, SourceError
+from flagtrail.errors import SourceError
 from flagtrail.window import Window, subtract
 
 PAGES = 10  # full pages that one job should hold: enough to keep readers busy, few enough to share out evenly
@@ -29,13 +29,11 @@ class Job:
         return max(1, math.ceil((self.expected or 0) / self.stream.page))
 
 
-def plan(
-    connector: Connector, api: Api, stream: Stream, wanted: Window, covered: Iterable[Window], *, ask: bool = True
-) -> list[Job]:
-    """Return the jobs that fill every gap of `wanted`, newest first; with `ask` false no counts are asked for."""
+def plan(connector: Connector, api: Api, stream: Stream, wanted: Window, covered: Iterable[Window]) -> list[Job]:
+    """Return the jobs that fill every gap of `wanted`, newest first."""
     jobs: list[Job] = []
     for gap in subtract(wanted, covered):
-        counts = _counts(connector, api, stream, gap) if ask and gap.length > SMALL else []
+        counts = _counts(connector, api, stream, gap) if gap.length > SMALL else []
         jobs += _cut(stream, gap, counts)
     return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
@@ -44,10 +42,6 @@ def _counts(connector: Connector, api: Api, stream: Stream, gap: Window) -> list
     """Return the vendor's counts, or none when it does not give them: they only size the work."""
     try:
         return connector.counts(api, stream, gap)
-    except AccessDenied as error:
-        if error.status == 401:
-            raise
-        return []
     except SourceError:
         return []
 

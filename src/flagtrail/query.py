@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 
 from flagtrail.database import guarded
+from flagtrail.event import from_json
 from flagtrail.schema import EVENT, RECORD
 from flagtrail.store import Store
 
@@ -56,7 +56,7 @@ def event(store: Store, id: str) -> list[dict[str, Any]]:
             kept = select(RECORD.c.revision, RECORD.c.seen_at, RECORD.c.body).where(RECORD.c.event_id == row["id"])
             records = connection.execute(kept.order_by(RECORD.c.revision.desc())).all()
             row["records"] = [
-                {"revision": r.revision, "seen_at": r.seen_at, "record": orjson.loads(r.body)} for r in records
+                {"revision": r.revision, "seen_at": r.seen_at, "record": from_json(r.body)} for r in records
             ]
     return found
 

@@ -98,7 +98,7 @@ class RecordRow(SQLModel, table=True):
     revision: int = Field(primary_key=True, description="which revision of the event this is")
     seen_at: datetime = Field(sa_type=Instant, description="when this content was seen first")
     digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the content with sorted keys")
-    body: str = Field(sa_type=Text, description="the JSON as the vendor sent it")
+    body: str = Field(sa_type=Text, description="the vendor's JSON, each value as it was sent")
 
 
 class CoverageRow(SQLModel, table=True):

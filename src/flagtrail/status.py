@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from flagtrail.query import count_by_stream
 from flagtrail.store import Gap, Store, StreamState
-from flagtrail.window import Window, from_ms, merge, subtract
+from flagtrail.window import EPOCH, Window, merge, subtract
 
 NOT_READ = "not read yet"
 
@@ -29,15 +29,24 @@ class StreamStatus:
         """The instant up to which nothing wanted is missing; None when the very start is."""
         if self.wanted is None:
             return None
-        return self.gaps[0].window.since if self.gaps else self.wanted.until
+        inside = [part for gap in self.gaps if (part := gap.window.clip(self.wanted))]
+        return inside[0].since if inside else self.wanted.until
+
+    @property
+    def lag(self) -> timedelta | None:
+        """How far behind the present it is complete; None when the very start is missing, or nothing is known."""
+        end = self.complete_until
+        if end is None or self.wanted is None or end == self.wanted.since:
+            return None
+        return datetime.now(UTC) - end
 
     @property
     def share(self) -> float:
         """How much of the wanted time is covered, from 0 to 1."""
         if self.wanted is None:
             return 0.0
-        missing = sum((gap.window.length / self.wanted.length for gap in self.gaps), 0.0)
-        return max(0.0, 1.0 - missing)
+        inside = [part for gap in self.gaps if (part := gap.window.clip(self.wanted))]
+        return max(0.0, 1.0 - sum((part.length / self.wanted.length for part in inside), 0.0))
 
     def cells(self, count: int) -> list[float]:
         """Return the covered share of each of `count` equal parts of the wanted time, oldest first."""
@@ -67,18 +76,21 @@ def _of(store: Store, state: StreamState, events: int) -> StreamStatus:
         # Another process may have read further than the sync that was noted last.
         ends = [window.until for window in covered if window.until > state.settled_at]
         wanted = Window(state.wanted_since, max([state.settled_at, *ends]))
-    gaps = _explained(wanted, covered, store.gaps(state.source, state.stream), state) if wanted else []
+    gaps = _explained(wanted, covered, store.gaps(state.source, state.stream), state)
     return StreamStatus(state, events, wanted, covered, gaps)
 
 
-def _explained(wanted: Window, covered: Sequence[Window], noted: Sequence[Gap], state: StreamState) -> list[Gap]:
-    """Return the gaps, oldest first: those that are noted with their reason, the rest as not read yet."""
-    inside: list[Gap] = []
-    for gap in sorted(noted, key=lambda gap: gap.seen_at, reverse=True):
-        if part := gap.window.clip(wanted):  # a note may be covered in part since, or overlap a newer one
-            told = [*covered, *(newer.window for newer in inside)]
-            inside += [gap._replace(window=hole) for hole in subtract(part, told)]
-    rest = subtract(wanted, merge([*covered, *(gap.window for gap in inside)]))
-    reason = f"{NOT_READ}: {state.error}" if state.error else NOT_READ
-    never = from_ms(0)
-    return sorted([*inside, *(Gap(window, reason, None, 0, never) for window in rest)], key=lambda gap: gap.window)
+def _explained(wanted: Window | None, covered: Sequence[Window], noted: Sequence[Gap], state: StreamState) -> list[Gap]:
+    """Return the gaps, oldest first: those that are noted with their reason, the rest of the wanted as not read yet.
+
+    A backfill may have noted some outside of what is wanted. A note may be covered in part since, or overlap another.
+    """
+    gaps: list[Gap] = []
+    for gap in sorted(noted, key=lambda gap: gap.seen_at or EPOCH, reverse=True):
+        told = [*covered, *(newer.window for newer in gaps)]
+        gaps += [gap._replace(window=hole) for hole in subtract(gap.window, told)]
+    if wanted is not None:
+        rest = subtract(wanted, merge([*covered, *(gap.window for gap in gaps)]))
+        reason = f"{NOT_READ}: {state.error}" if state.error else NOT_READ
+        gaps += [Gap(window, reason, None, 0, None) for window in rest]
+    return sorted(gaps, key=lambda gap: gap.window)

@@ -22,13 +22,16 @@ LOOKUP = 500  # ids in one query; SQLite allows at least 999 parameters
 
 
 class Gap(NamedTuple):
-    """A window that could not be read whole, why, and how many entries the vendor counts and the store holds."""
+    """A window that could not be read whole, why, and how many entries the vendor counts and the store holds.
+
+    `seen_at` is when it was tried last; None for one that was not read yet.
+    """
 
     window: Window
     reason: str
     expected: int | None
     stored: int
-    seen_at: datetime
+    seen_at: datetime | None
 
 
 class Added(NamedTuple):
@@ -146,7 +149,10 @@ class Store:
         wanted_since: datetime,
         settled_at: datetime,
     ) -> None:
-        """Remember a stream, and what of its time is wanted; raises AccessDenied when it was another account's log."""
+        """Remember a stream, and when it is new, what of its time is wanted.
+
+        Raises AccessDenied when it was another account's log before.
+        """
         values = {"label": label, "account": account, "wanted_since": wanted_since, "settled_at": settled_at}
         with guarded(self.shown), writing(self.engine) as connection:
             known = connection.execute(select(STREAM.c.account).where(_is(STREAM, source, stream))).first()
@@ -159,7 +165,7 @@ class Store:
                     f"the credential belongs to account {account}, but {stream} of {source} holds the log of "
                     f"{known.account}: correct the credential, or give the other account a source of its own"
                 )
-            values["account"] = account or known.account
+            values = {"label": label, "account": account or known.account}
             connection.execute(update(STREAM).where(_is(STREAM, source, stream)).values(values))
 
     def note(self, source: str, stream: str, **values: Any) -> None:

@@ -65,6 +65,7 @@ class Session:
         try:
             self._check_refusal(None, REFUSED_SOURCE)
             jobs = self._plan(report, asked)
+            started = self.now()
         except SourceError as error:
             if self._stop.is_set():
                 report.stopped = True
@@ -76,10 +77,10 @@ class Session:
         else:
             Readers(self.source, self.store, self.api, self._stop, report, jobs, watch or Nobody()).go()
             report.error = report.error or self._undiscovered
-            self._note(report, asked)
+            self._note(report, asked, started)
             if report.grown:
                 self._discovered = float("-inf")
-        if report.error or not self._stop.is_set():
+        if report.error or not (asked or self._stop.is_set()):
             self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
         self._remember_refusals(report)
         report.requests = self.api.requests - requests
@@ -89,7 +90,7 @@ class Session:
     def estimate(self, asked: Window | None = None) -> list[Job]:
         """Return the jobs that `fill` would do, having asked the vendor for its counts only; raises SourceError."""
         report = Report(self.source.name)
-        jobs = self._plan(report, asked)
+        jobs = self._plan(report, asked, register=False)
         if report.errors:
             raise UnexpectedResponse(report.errors[0])
         return jobs
@@ -135,25 +136,29 @@ class Session:
         if error is not None and time.monotonic() - at < seconds:
             raise error
 
-    def _plan(self, report: Report, asked: Window | None) -> list[Job]:
+    def _settled(self, now: datetime) -> datetime:
+        """Return up to when everything can be covered by now: whole seconds, like the Date headers that decide it."""
+        return now.replace(microsecond=0) - self.source.settle
+
+    def _plan(self, report: Report, asked: Window | None, *, register: bool = True) -> list[Job]:
         jobs: list[Job] = []
         streams = self.streams(whole=False)
         now = self.now()  # one instant for all: windows that end together are read in the connector's order
         since = self.source.wanted_since(now)
         if since >= now + AHEAD and asked is None:
             raise UnexpectedResponse(f"by the vendor's clock it is {iso(now)}, which is before the configured start")
-        for stream in streams:
-            wanted = asked or Window(since, now + AHEAD)
+        wanted = asked.before(now + AHEAD) if asked else Window(since, now + AHEAD)
+        for stream in streams if wanted else []:
+            assert wanted is not None
             state = report.streams[stream.name] = StreamReport(stream)
             name = (self.source.name, stream.name)
             try:
                 self._check_refusal(stream.name, REFUSED_STREAM)
-                vendor = self.source.connector.vendor
-                # Whole seconds, like the Date headers that the claims are measured by.
-                settled = now.replace(microsecond=0) - self.source.settle
-                self.store.register(*name, vendor, stream.label, stream.account, since, settled)
+                if register:
+                    vendor = self.source.connector.vendor
+                    self.store.register(*name, vendor, stream.label, stream.account, since, self._settled(now))
                 recent = datetime.now(UTC) - RETRY_GAP
-                unreadable = [gap.window for gap in self.store.gaps(*name) if gap.seen_at > recent]
+                unreadable = [gap.window for gap in self.store.gaps(*name) if gap.seen_at and gap.seen_at > recent]
                 state.gaps = len(unreadable)
                 covered = [*self.store.coverage(*name), *unreadable]
                 jobs += plan(self.source.connector, self.api, stream, wanted, covered)
@@ -164,7 +169,7 @@ class Session:
                 state.error = str(error)
         return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
-    def _note(self, report: Report, asked: Window | None) -> None:
+    def _note(self, report: Report, asked: Window | None, started: datetime) -> None:
         """Write down how it went, for `status`."""
         now = datetime.now(UTC)
         for name, state in report.streams.items():
@@ -174,4 +179,5 @@ class Session:
                 continue  # neither a failure, nor a look at everything up to now
             else:
                 values = {"succeeded_at": now, "failed_at": None, "error": None}
+                values |= {"wanted_since": self.source.wanted_since(started), "settled_at": self._settled(started)}
             self.store.note(self.source.name, name, **values)

@@ -74,7 +74,7 @@ def test_sync_then_events_show_both_vendors_side_by_side(synced: Path, flagtrail
     assert table.returncode == 0
     assert "launchdarkly" in table.stdout
     assert "configcat" in table.stdout
-    assert "complete up to" in table.stderr
+    assert "complete from" in table.stderr
     found = json.loads(flagtrail("events", "--limit", "0", "-o", "json").stdout)
     assert len(found) == 600
     times = [event["occurred_at"] for event in found]
@@ -227,6 +227,11 @@ def test_an_unreachable_host_is_told_in_one_line(tmp_path: Path, flagtrail: Flag
         (["backfill", "--since", "2026-03-01", "--until", "2026-02-01"], "is not before"),
         (["sync", "--source", "nobody"], "there is no source 'nobody'"),
         (["show", "1234567890abcdef"], "no event has an id"),
+        (["events", "--source", "nobody"], "there is no source 'nobody'"),
+        (["events", "--vendor", "nobody"], "there is no vendor 'nobody'"),
+        (["status", "--source", "nobody"], "there is no source 'nobody'"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["events", "--limit", "many"], "--limit"),
         (["sync", "--config", "missing.toml"], "flagtrail init"),
     ],
 )
@@ -255,13 +260,38 @@ def test_asking_needs_no_secrets(synced: Path, flagtrail: Flagtrail) -> None:
     assert flagtrail("status").returncode == 0
 
 
-def test_output_into_a_pipe_that_closes_ends_quietly(synced: Path) -> None:
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json", "table"])
+def test_output_into_a_pipe_that_closes_ends_quietly(synced: Path, form: str) -> None:
+    command = f"set -o pipefail; {' '.join(COMMAND)} events --limit 0 -o {form} | head -n 1"
     piped = subprocess.run(
-        f"{' '.join(COMMAND)} events --limit 0 -o jsonl | head -n 1", cwd=synced.parent, env=environment(),
-        shell=True, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert json.loads(piped.stdout)
+        ["/bin/bash", "-c", command],
+        cwd=synced.parent,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert piped.returncode == 0
+    assert piped.stdout.count("\n") == 1
     assert "Traceback" not in piped.stderr
+
+
+def test_an_interrupted_sync_says_so_and_goes_on_later(
+    config: Path, vendors: dict[str, Simulator], flagtrail: Flagtrail
+) -> None:
+    for vendor in vendors.values():
+        vendor.latency = 0.2
+    sync = subprocess.Popen([*COMMAND, "sync"], cwd=config.parent, env=environment(), stderr=subprocess.PIPE, text=True)
+    _until(lambda: sum(len(vendor.requests) for vendor in vendors.values()) > 8)
+    sync.send_signal(signal.SIGINT)
+    _, told = sync.communicate(timeout=30)
+    assert sync.returncode == 130
+    assert told.splitlines() == ["interrupted; what is stored stays, and the same command goes on from there"]
+    for vendor in vendors.values():
+        vendor.latency = 0.0
+    assert flagtrail("sync").returncode == 0
+    assert len(json.loads(flagtrail("events", "--limit", "0", "-o", "json").stdout)) == 600
 
 
 def test_no_secret_is_in_any_output_or_in_the_database(
@@ -344,8 +374,53 @@ def test_the_demo_loads_shows_and_ends_by_itself_twice_in_a_row(tmp_path: Path, 
         assert result.returncode == 0, result.stderr
         for told in ("launchdarkly", "configcat", "100 %", "How to go on", "flagtrail show"):
             assert told in result.stdout
-    assert "events" in flagtrail("events", "--config", "flagtrail-demo/flagtrail.toml", "--help").stdout
-    assert flagtrail("events", "--config", "flagtrail-demo/flagtrail.toml", "-n", "3").returncode == 0
+    assert "events" in flagtrail("events", "--config", "flagtrail-demo/flagtrail-demo.toml", "--help").stdout
+    assert flagtrail("events", "--config", "flagtrail-demo/flagtrail-demo.toml", "-n", "3").returncode == 0
+
+
+def test_the_demo_leaves_a_real_trail_alone(synced: Path, flagtrail: Flagtrail) -> None:
+    before = {file: file.read_bytes() for file in synced.parent.glob("*") if file.is_file()}
+    assert flagtrail("demo", "--once", "--entries", "100", "--folder", ".").returncode == 0
+    assert all(file.read_bytes() == content for file, content in before.items())
+
+
+def test_a_dry_run_and_a_backfill_leave_status_as_it_was(synced: Path, flagtrail: Flagtrail) -> None:
+    def told() -> object:
+        found = json.loads(flagtrail("status", "-o", "json").stdout)
+        return [(stream["stream"], stream["gaps"], stream["complete_until"]) for stream in found["streams"]]
+
+    before = told()
+    assert flagtrail("backfill", "--since", "400d", "--until", "380d", "--dry-run").returncode == 0
+    assert told() == before
+    assert flagtrail("backfill", "--since", "400d", "--until", "380d").returncode == 0
+    assert told() == before
+
+
+def test_a_backfill_into_the_future_ends_at_the_present(config: Path, flagtrail: Flagtrail) -> None:
+    told = flagtrail("backfill", "--since", "2d", "--until", "2099-01-01", "--dry-run", "-o", "json")
+    assert json.loads(told.stdout)["requests"] < 100
+
+
+def test_the_answer_says_when_it_is_not_complete(
+    config: Path, vendors: dict[str, Simulator], flagtrail: Flagtrail
+) -> None:
+    vendors["acme-configcat"].inject(faults.status(401), times=ALWAYS)
+    assert flagtrail("sync").returncode == 1
+    told = flagtrail("events", "-n", "3").stderr
+    assert "not everything is here (acme-configcat)" in told
+    assert "complete from" in flagtrail("events", "-n", "3", "--source", "acme-launchdarkly").stderr
+
+
+def test_every_asking_command_works_on_postgresql(
+    tmp_path: Path, vendors: dict[str, Simulator], flagtrail: Flagtrail, postgres: Callable[[], str]
+) -> None:
+    write_config(tmp_path, vendors, postgres(), start="61d")
+    assert flagtrail("sync").returncode == 0
+    found = json.loads(flagtrail("events", "--text", "flag", "--limit", "0", "-o", "json").stdout)
+    assert found
+    assert json.loads(flagtrail("show", found[0]["id"], "-o", "json").stdout)["records"]
+    assert "100 %" in flagtrail("status").stdout
+    assert len(flagtrail("events", "--limit", "0", "-o", "csv").stdout.splitlines()) >= 601
 
 
 def test_the_demo_goes_on_until_it_is_interrupted(tmp_path: Path) -> None:

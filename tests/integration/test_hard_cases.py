@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from flagtrail.query import Query, events
+from flagtrail.cli.showing import print_json
+from flagtrail.query import Query, event, events
 from flagtrail.rows import Reading
 from flagtrail.source import Source
 from flagtrail.status import status
@@ -186,6 +187,9 @@ def test_odd_but_whole_json_is_stored_and_kept(store: Store, odd: str) -> None:
         assert len(list(events(store, Query(limit=0)))) >= 60
         for (kept,) in rows(store, "SELECT body FROM record"):
             assert json.loads(str(kept))
+        for (id,) in rows(store, "SELECT id FROM event"):
+            [whole] = event(store, str(id))
+            print_json(whole)
 
 
 def test_a_date_before_all_time_is_stored_and_can_be_asked_for(store: Store) -> None:
@@ -196,8 +200,8 @@ def test_a_date_before_all_time_is_stored_and_can_be_asked_for(store: Store) -> 
         with connector.connect() as api:
             stream = next(iter(connector.streams(api)))
     store.add("acme", "configcat", [Reading(stream.name, [(connector.event(stream, record), record)])])
-    [event] = events(store, Query())
-    assert event["occurred_at"].year == 1
+    [found] = events(store, Query())
+    assert found["occurred_at"].year == 1
 
 
 @pytest.mark.parametrize("cap", [7, 30])

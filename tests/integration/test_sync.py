@@ -114,9 +114,11 @@ def test_an_answer_that_is_not_understood_leaves_a_gap_that_the_next_run_fills(
     assert [gap for stream in status(store) for gap in stream.gaps] == []
 
 
-def test_a_refused_stream_does_not_stop_the_others(store: Store) -> None:
-    with LaunchDarklySimulator(insights="forbidden") as vendor:
+@pytest.mark.parametrize("status_code", [401, 403, 404])
+def test_a_refused_stream_does_not_stop_the_others(store: Store, status_code: int) -> None:
+    with LaunchDarklySimulator() as vendor:
         vendor.fill(300, DAYS, seed=3)
+        vendor.inject(faults.status(status_code), match="flag-events", times=ALWAYS)
         with Session(source_of(vendor), store) as session:
             report = session.fill()
             assert report.streams["audit_log"].error is None

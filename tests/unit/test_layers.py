@@ -21,7 +21,18 @@ LAYERS = (
     ("connector", "database", "rows"),
     ("api", "schema"),
     ("migrations.upgrade",),
-    ("limit", "clock", "event", "window", "when", "errors", "migrations", "logs", "example", "__init__"),  # know nothing
+    (
+        "limit",
+        "clock",
+        "event",
+        "window",
+        "when",
+        "errors",
+        "migrations",
+        "logs",
+        "example",
+        "__init__",
+    ),  # know nothing
 )
 CONTRACT = {"api", "connector", "errors", "event", "limit", "window"}  # all that a connector may know of flagtrail
 PACKAGES = ("cli", "testing")  # their modules may import each other

@@ -121,7 +121,7 @@ def test_an_unknown_reset_is_probed_after_a_while(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_reset_in_a_thousand_years_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limit, "LONGEST_WAIT", 0.2)
+    monkeypatch.setattr(limit, "LONGEST_RESET", 0.2)
     assert 0.2 <= seconds_of(lambda: ask_twice(Allowance("all", remaining=0, resets_in=3e10))) < SOON
 
 

@@ -144,17 +144,11 @@ def test_each_longer_gap_is_asked_about_once() -> None:
     assert connector.asked == [longer, hours(0, 24 * 100), hours(24 * 360, 24 * 365)]
 
 
-def test_no_counts_are_asked_for_when_they_are_not_wanted() -> None:
-    connector = Counting(told=[Count(YEAR, 1)])
-    jobs = plan(connector, NO_API, Stream("log"), YEAR, [], ask=False)
-    assert connector.asked == []
-    assert {job.expected for job in jobs} == {None}
-
-
 @pytest.mark.parametrize(
     "error",
     [
         AccessDenied("the plan has no counts", 403),
+        AccessDenied("the token may not count", 401),
         AccessDenied("no such route", 404),
         Unavailable("down"),
         RateLimited("slow down", 5.0),
@@ -163,8 +157,3 @@ def test_no_counts_are_asked_for_when_they_are_not_wanted() -> None:
 )
 def test_counts_that_fail_are_done_without(error: SourceError) -> None:
     assert planned(error) == planned([])
-
-
-def test_a_credential_that_is_refused_is_not_taken_for_missing_counts() -> None:
-    with pytest.raises(AccessDenied, match="bad token"):
-        planned(AccessDenied("bad token", 401))

@@ -114,11 +114,21 @@ def test_a_noted_gap_keeps_its_reason_and_its_numbers(store: Store, change: Chan
     assert found.events == 3
 
 
-def test_a_noted_gap_that_reaches_beyond_what_is_wanted_is_cut(store: Store) -> None:
+def test_a_noted_gap_that_reaches_beyond_what_is_wanted_is_told_whole(store: Store) -> None:
     register(store, wanted=5)
     store.add("acme", "launchdarkly", [Reading(LOG, [], None, (hours(4, 6), "burst", None))])
     cover(store, hours(6, 10))
-    assert explained(only(store)) == [(hours(5, 6), "burst")]
+    assert explained(only(store)) == [(hours(4, 6), "burst")]
+    assert only(store).share == pytest.approx(0.8)
+
+
+def test_a_gap_that_a_backfill_noted_before_the_start_is_told_and_is_no_lag(store: Store) -> None:
+    register(store, wanted=5)
+    store.add("acme", "launchdarkly", [Reading(LOG, [], None, (hours(1, 2), "burst", None))])
+    cover(store, hours(5, 10))
+    assert explained(only(store)) == [(hours(1, 2), "burst")]
+    assert only(store).share == 1.0
+    assert only(store).complete_until == hour(10)
 
 
 def test_a_gap_says_why_the_last_sync_did_not_fill_it(store: Store) -> None:

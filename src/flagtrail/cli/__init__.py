@@ -4,9 +4,8 @@ Data goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 fine
 config, 130 interrupted.
 """
 
-import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,43 +13,49 @@ from flagtrail import __version__
 from flagtrail.cli import asking, coverage, reading, setup, showing
 from flagtrail.errors import FlagtrailError
 
-OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+WRONG, INTERRUPTED = 2, 130
+# Typer has its own copy of click, and names no base class of what a wrong command line raises.
+CommandLineError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     name="flagtrail",
     help="One trail of every feature-flag change, whichever vendor made it.",
     epilog="Exit codes: 0 fine · 1 some source failed · 2 wrong use or config · 130 interrupted.",
-    no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (setup.init, setup.check, reading.sync, reading.backfill, reading.run, asking.events, asking.show,
                 coverage.status, setup.connectors, setup.demo):  # fmt: skip
-    app.command()(command)
+    app.command()(showing.into_a_pipe(command))
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Hold the options that stand before a command."""
     if version:
         typer.echo(f"flagtrail {__version__}")
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
     """Run the command line and exit; a mistake of the user's is told in one line and never as a traceback."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except FlagtrailError as error:
         showing.say_errors(str(error))
-        sys.exit(WRONG)
-    except KeyboardInterrupt:
+        code = WRONG
+    except CommandLineError as error:
+        showing.say_errors(
+            f"{error.format_message().rstrip('.')}; `flagtrail --help` and `flagtrail COMMAND --help` help"
+        )
+        code = WRONG
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         showing.say("interrupted; what is stored stays, and the same command goes on from there")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(OK)
+    sys.exit(code)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.json import JSON
 from rich.text import Text
 
 from flagtrail.cli.reading import ConfigOption, moment
@@ -18,6 +17,7 @@ from flagtrail.cli.showing import (
     out,
     plain,
     plain_table,
+    print_json,
     say,
     write_events,
     zone,
@@ -26,7 +26,6 @@ from flagtrail.config import load, store_url
 from flagtrail.errors import ConfigError
 from flagtrail.query import Query, event
 from flagtrail.query import events as find_events
-from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
 from flagtrail.store import Store
 
@@ -71,13 +70,16 @@ def events(
                   limit=limit + 1 if limit else 0)  # fmt: skip
     if query.since and query.until and query.since >= query.until:
         raise ConfigError(f"--since {since} is not before --until {until}")
+    settings = load(config)
     with open_store(config) as store:
+        check_known(store, source=source, vendor=vendor)
         rows = find_events(store, query)
         count = write_events(islice(rows, limit or None), output)
         if limit and count == limit and next(rows, None) is not None:
             say(f"the newest {limit} are shown, there are more; --limit 0 shows all")
         if output is Form.TABLE:
-            _say_completeness(find_status(store, source))
+            configured = [each.name for each in settings.source if source in (None, each.name)]
+            _say_completeness(store, query, configured if vendor is None else [])
 
 
 def show(
@@ -101,7 +103,7 @@ def show(
         raise ConfigError(f"more than one event has an id that begins with {event_id!r}; write more of it")
     row = found[0]
     if output is Simple.JSON:
-        out.print_json(dumps(row))
+        print_json(row)
         return
     fields = [(Text(name, style="bold"), _value(name, row[name])) for name in COLUMNS if row[name] is not None]
     table = plain_table(("", " "), fields)
@@ -110,7 +112,7 @@ def show(
     for kept in row["records"]:
         which = f" (revision {kept['revision']})" if row["revision"] > 1 else ""
         out.print(Text(f"\nrecord, as the vendor showed it first at {local(kept['seen_at'])}{which}", style="bold"))
-        out.print(JSON(dumps(kept["record"])), soft_wrap=True)
+        print_json(kept["record"])
 
 
 def _value(name: str, value: Any) -> str:
@@ -119,13 +121,32 @@ def _value(name: str, value: Any) -> str:
     return plain(value if isinstance(value, str | int) else dumps(value))
 
 
-def _say_completeness(streams: list[StreamStatus]) -> None:
+def check_known(store: Store, **wanted: str | None) -> None:
+    """Raise ConfigError when a source or a vendor is asked for that this database has never seen."""
+    looks = [state._asdict() for state in store.sources()]
+    for name, value in wanted.items():
+        known = sorted({str(look[name]) for look in looks})
+        if value is not None and known and value not in known:
+            raise ConfigError(f"there is no {name} {value!r} in this database; there is: {', '.join(known)}")
+
+
+def _say_completeness(store: Store, query: Query, configured: list[str]) -> None:
     """Tell under a table of events how far it can be trusted."""
-    ends = [stream.complete_until for stream in streams if stream.complete_until]
+    looks = [
+        look for look in store.sources() if query.source in (None, look.source) and query.vendor in (None, look.vendor)
+    ]
+    streams = [stream for stream in find_status(store) if stream.state.source in {look.source for look in looks}]
+    failing = [look.source for look in looks if look.error]
+    failing += [stream.state.source for stream in streams if stream.state.error]
+    failing += [name for name in configured if name not in {look.source for look in store.sources()}]
     gaps = sum(len(stream.gaps) for stream in streams)
-    if not ends:
-        say("nothing is covered yet; `flagtrail status` tells why")
-    elif gaps or len(ends) < len(streams):
-        say(f"{gaps} gaps in {len(streams)} streams: not everything is here; `flagtrail status` shows them")
-    else:
-        say(f"complete up to {local(min(ends))} in all {len(streams)} streams; younger changes may still appear")
+    ends = [stream.complete_until for stream in streams if stream.complete_until]
+    starts = [stream.wanted.since for stream in streams if stream.wanted]
+    if failing or gaps or len(ends) < len(streams) or not streams:
+        names = f" ({', '.join(dict.fromkeys(failing))})" if failing else ""
+        say(f"not everything is here{names}: {gaps} gaps in {len(streams)} streams; `flagtrail status` shows them")
+        return
+    say(
+        f"complete from {local(max(starts))} to {local(min(ends))} in all {len(streams)} streams; "
+        "before that nothing was asked for, and younger changes may still appear"
+    )

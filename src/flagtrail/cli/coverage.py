@@ -7,17 +7,17 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from flagtrail.cli.asking import open_store
+from flagtrail.cli.asking import check_known, open_store
 from flagtrail.cli.reading import ConfigOption
-from flagtrail.cli.showing import VENDOR_STYLE, WIDE, Simple, bar, dumps, local, out, plain, plain_table
+from flagtrail.cli.showing import VENDOR_STYLE, WIDE, Simple, bar, local, out, plain, plain_table, print_json
 from flagtrail.event import Action
 from flagtrail.query import unmapped
-from flagtrail.status import NOT_READ, StreamStatus
+from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
 from flagtrail.store import Gap, SourceState
 from flagtrail.when import spoken
 
-CELLS, WIDE_CELLS = 12, 40  # characters of a coverage bar, in a narrow and in a wide terminal
+CELLS, WIDE_CELLS = 12, 36  # characters of a coverage bar, in a narrow and in a wide terminal
 SHOWN_STREAMS = 3  # streams that a line about a gap names
 
 
@@ -29,7 +29,7 @@ def status(
     """Show for each stream how much of the wanted past is covered, every gap with its reason, and the last error.
 
     In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
-    youngest settled time.
+    youngest settled time. The lag is how far behind the present a stream is complete; 15 minutes of it are settling.
 
     Examples:
 
@@ -38,6 +38,7 @@ def status(
       flagtrail status -o json
     """
     with open_store(config) as store:
+        check_known(store, source=source)
         found = find_status(store, source)
         looks = [state for state in store.sources() if source in (None, state.source)]
         unknown = unmapped(store, set(Action))
@@ -45,7 +46,7 @@ def status(
         rows = [_plain_status(stream) for stream in found]
         kept = [{"vendor": vendor, "action": action, "events": count} for (vendor, action), count in unknown.items()]
         sources = [state._asdict() for state in looks]
-        out.print_json(dumps({"sources": sources, "streams": rows, "unmapped_actions": kept}))
+        print_json({"sources": sources, "streams": rows, "unmapped_actions": kept})
         return
     if not looks:
         out.print("nothing was synced yet; `flagtrail sync` reads every source")
@@ -65,18 +66,20 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
         out.print(Text(f"  {local(look.failed_at)}: {plain(look.error)}", style="red"), soft_wrap=True)
     if not streams:
         return
-    cells = WIDE_CELLS if out.width >= WIDE else CELLS
+    wide = out.width >= WIDE
     rows = [
         (
             _title(stream),
-            bar(stream.cells(cells)),
+            bar(stream.cells(WIDE_CELLS if wide else CELLS)),
             f"{int(stream.share * 1000) / 10:g} %" if stream.wanted else "",
             f"{stream.events:,}",
-            local(stream.complete_until, seconds=False) or "nothing yet",
+            spoken(stream.lag) if stream.lag else "",
+            *([local(stream.complete_until) if stream.lag else "nothing yet"] if wide else []),
         )
         for stream in streams
     ]
-    out.print(plain_table(("stream", "coverage", "", "events", "complete until"), rows, right=("", "events")))
+    columns = ("stream", "coverage", "", "events", "lag", *(["complete until"] if wide else []))
+    out.print(plain_table(columns, rows, right=("", "events", "lag")))
     for line in _gap_lines(streams):
         out.print(line, soft_wrap=True)
 
@@ -105,7 +108,7 @@ def _gap_lines(streams: list[StreamStatus]) -> Iterator[Text]:
 
 def _span(gap: Gap) -> str:
     """Return when a gap is, how long it is, and what is known of what it holds."""
-    numbers = "" if gap.reason.startswith(NOT_READ) else f", {gap.stored} stored of {gap.expected or 'more'}"
+    numbers = "" if gap.seen_at is None else f", {gap.stored} stored of {gap.expected or 'more'}"
     if gap.window.length < timedelta(seconds=1):
         moment = gap.window.since.astimezone()
         return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}{numbers}"
@@ -134,6 +137,7 @@ def _plain_status(stream: StreamStatus) -> dict[str, Any]:
         "events": stream.events,
         "wanted_until": stream.wanted.until if stream.wanted else None,
         "complete_until": stream.complete_until,
+        "lag_seconds": round(stream.lag.total_seconds()) if stream.lag else None,
         "covered_share": stream.share,
         "coverage": [{"since": window.since, "until": window.until} for window in stream.covered],
         "gaps": gaps,

@@ -24,14 +24,15 @@ from flagtrail.query import Query, events
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
-from flagtrail.testing.configured import NAME, write_config
+from flagtrail.testing.configured import write_config
 from flagtrail.testing.simulator import Simulator
 
 DAYS = 365.0
 SHOWN = 12
 EVERY = timedelta(seconds=3)
 PAUSE = (1.0, 5.0)  # seconds between two simulated changes, at least and at most
-DATABASE = "flagtrail.db"
+# Names that no real trail has: an earlier demo's files are removed.
+DATABASE, CONFIG = "flagtrail-demo.db", "flagtrail-demo.toml"
 COUNTING = "select vendor, action, count(*) from event group by 1, 2 order by 3 desc"
 
 
@@ -53,7 +54,7 @@ def play(folder: Path, *, entries: int, once: bool) -> None:
         if not sources:
             raise ConfigError("no installed connector ships a simulator")
         named = {source.name: simulator for source, simulator in zip(sources, simulators, strict=True)}
-        config = write_config(folder, named, f"sqlite:///{DATABASE}", start=f"{DAYS:.0f}d")
+        config = write_config(folder, named, f"sqlite:///{DATABASE}", CONFIG, start=f"{DAYS:.0f}d")
         store = running.enter_context(Store(f"sqlite:///{folder.absolute() / DATABASE}"))
         reports = fill(sources, store, None, quiet=False)
         for report in reports:
@@ -136,7 +137,7 @@ def _prepare(folder: Path) -> None:
     """Make the folder, and remove what an earlier demo left in it: its simulated history is gone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", NAME):
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", CONFIG):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"the demo cannot write to {folder}: {error.strerror}; name another with --folder") from None

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from flagtrail import logs
-from flagtrail.cli.showing import Simple, dumps, err, out, plain_table, say_errors
+from flagtrail.cli.showing import FAILED, Simple, err, out, plain_table, print_json, say_errors
 from flagtrail.config import load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
@@ -177,13 +177,13 @@ class Bar:
 def finish(reports: list[Report], output: Simple) -> None:
     """Show how a sync went, and exit with 1 when some source failed."""
     if output is Simple.JSON:
-        out.print_json(dumps([_plain_report(report) for report in reports]))
+        print_json([_plain_report(report) for report in reports])
     else:
         out.print(_table(reports))
     for report in reports:
         say_errors("\n".join(report.errors))
     if any(report.errors for report in reports):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _table(reports: list[Report]) -> Table:
@@ -236,7 +236,7 @@ def _expect(sources: list[Source], store: Store, window: Window, output: Simple)
                              "requests": requests})  # fmt: skip
     total = sum(int(str(row["requests"])) for row in rows)
     if output is Simple.JSON:
-        out.print_json(dumps({"streams": rows, "requests": total}))
+        print_json({"streams": rows, "requests": total})
     else:
         columns = ("source", "stream", "windows", "records", "requests")
         cells = [["not told" if cell is None else cell for cell in row.values()] for row in rows]
@@ -244,7 +244,7 @@ def _expect(sources: list[Source], store: Store, window: Window, output: Simple)
         out.print(f"about {total} requests; nothing was read")
     say_errors("\n".join(errors))
     if errors:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _progress(quiet: bool) -> Progress:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from flagtrail import logs
 from flagtrail.cli.reading import ConfigOption, SourceOption
-from flagtrail.cli.showing import Simple, dumps, out, plain, plain_table, say_errors
+from flagtrail.cli.showing import FAILED, Simple, dumps, out, plain, plain_table, print_json, say_errors
 from flagtrail.config import config_path, load, store_url
 from flagtrail.connector import Connector, installed
 from flagtrail.errors import ConfigError, SourceError
@@ -74,7 +74,7 @@ def check(
             {"source": each.name, "vendor": each.connector.vendor, "stream": s.name, "label": s.label}
             for each, s in rows
         ]
-        out.print_json(dumps({"streams": plain_rows, "errors": errors}))
+        print_json({"streams": plain_rows, "errors": errors})
     else:
         cells = [(each.name, each.connector.vendor, stream.name, stream.label) for each, stream in rows]
         table = plain_table(("source", "vendor", "stream", ""), cells)
@@ -82,7 +82,7 @@ def check(
             out.print(table)
     say_errors("\n".join(errors))
     if errors:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
     if output is Simple.TABLE:
         out.print(_all_well(sources))
 
@@ -104,7 +104,7 @@ def connectors(
     """
     found = installed()
     if output is Simple.JSON:
-        out.print_json(dumps({name: settings_of(kind) for name, kind in found.items()}))
+        print_json({name: settings_of(kind) for name, kind in found.items()})
         return
     for name, kind in found.items():
         out.print(Text.assemble((name, "bold"), f"  {inspect.getdoc(kind)}"), soft_wrap=True)

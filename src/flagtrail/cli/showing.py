@@ -1,14 +1,15 @@
 """Shows results to people and to programs: tables, JSON, JSON lines, CSV, bars and messages."""
 
 import csv
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import wraps
 from itertools import groupby
 from typing import Any
 
-import orjson
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,15 @@ from rich.text import Text
 from flagtrail.event import to_json
 from flagtrail.window import iso
 
-out = Console(highlight=False)
+FAILED = 1  # the exit code when some source failed
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Output(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 # The first characters that make a spreadsheet run a cell as a formula (OWASP, "CSV injection").
@@ -45,6 +54,20 @@ class Simple(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+def into_a_pipe(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that ends quietly when the reader of its output, such as `head`, has seen enough."""
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return run
 
 
 def say(text: str) -> None:
@@ -76,10 +99,15 @@ def zone() -> str:
     return f"{now:%Z (UTC%z)}" if now.utcoffset() else "UTC"
 
 
-def dumps(value: Any, *, indent: bool = False) -> str:
+def dumps(value: Any) -> str:
     """Return JSON with instants in UTC."""
-    told = _instants(value)
-    return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if indent else to_json(told).decode()
+    return to_json(_instants(value)).decode()
+
+
+def print_json(value: Any) -> None:
+    """Print JSON for people and programs; what no terminal can show, half a surrogate pair, stays an escape."""
+    text = dumps(value)
+    out.print_json(text, ensure_ascii="\\ud" in text)
 
 
 def _instants(value: Any) -> Any:

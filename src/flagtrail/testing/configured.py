@@ -12,7 +12,9 @@ from flagtrail.testing.simulator import Simulator
 NAME = "flagtrail.toml"
 
 
-def write_config(folder: Path, simulators: Mapping[str, Simulator], store: str, **settings: Any) -> Path:
+def write_config(
+    folder: Path, simulators: Mapping[str, Simulator], store: str, name: str = NAME, **settings: Any
+) -> Path:
     """Return a new config in a folder, with a source for each simulator by name; each secret gets a file of its own.
 
     `settings` are added to every source.
@@ -28,7 +30,7 @@ def write_config(folder: Path, simulators: Mapping[str, Simulator], store: str, 
         own = {key: _toml(folder, source, key, value) for key, value in simulator.settings().items()}
         added = {key: json.dumps(value) for key, value in settings.items()}
         lines += [f"{key} = {value}" for key, value in (own | added).items()]
-    path = folder / NAME
+    path = folder / name
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

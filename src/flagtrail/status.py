@@ -34,11 +34,8 @@ class StreamStatus:
 
     @property
     def lag(self) -> timedelta | None:
-        """How far behind the present it is complete; None when the very start is missing, or nothing is known."""
-        end = self.complete_until
-        if end is None or self.wanted is None or end == self.wanted.since:
-            return None
-        return datetime.now(UTC) - end
+        """How far behind the present the newest covered time is; None when nothing is covered. Gaps are told apart."""
+        return datetime.now(UTC) - self.covered[-1].until if self.covered else None
 
     @property
     def share(self) -> float:

@@ -174,3 +174,15 @@ def test_the_status_of_one_source_leaves_the_others_out(store: Store, change: Ch
     assert [(found.state.source, found.events) for found in status(store)] == [("acme", 0), ("other", 1)]
     assert [found.state.source for found in status(store, "other")] == ["other"]
     assert status(store, "nobody") == []
+
+
+def test_the_lag_is_that_of_the_newest_covered_time_whatever_gaps_are_older(store: Store) -> None:
+    now = datetime.now(UTC)
+    assert store.streams() == []
+    store.register("acme", LOG, "launchdarkly", None, None, now - timedelta(days=9), now - timedelta(minutes=15))
+    assert only(store).lag is None
+    cover(store, Window(now - timedelta(days=9), now - timedelta(days=3)))
+    cover(store, Window(now - timedelta(days=2), now - timedelta(minutes=15)))
+    lag = only(store).lag
+    assert lag is not None
+    assert timedelta(minutes=15) <= lag < timedelta(minutes=16)

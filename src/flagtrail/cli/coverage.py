@@ -29,7 +29,7 @@ def status(
     """Show for each stream how much of the wanted past is covered, every gap with its reason, and the last error.
 
     In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
-    youngest settled time. The lag is how far behind the present a stream is complete; 15 minutes of it are settling.
+    youngest settled time. The lag is how far the newest covered time is behind the present; 15 minutes of it are settling.
 
     Examples:
 
@@ -74,7 +74,7 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
             f"{int(stream.share * 1000) / 10:g} %" if stream.wanted else "",
             f"{stream.events:,}",
             spoken(stream.lag) if stream.lag else "",
-            *([local(stream.complete_until) if stream.lag else "nothing yet"] if wide else []),
+            *([local(stream.complete_until)] if wide else []),
         )
         for stream in streams
     ]

@@ -29,8 +29,8 @@ def status(
     """Show for each stream how much of the wanted past is covered, every gap with its reason, and the last error.
 
     In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
-    youngest settled time. The lag is how far the newest covered time is behind the present; it includes the settling time
-    of 15 minutes.
+    youngest settled time. The lag is how far the newest covered time is behind the present; it includes the settling
+    time of 15 minutes.
 
     Examples:
 

@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test lint format docs clean
+.PHONY: demo test histories lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -15,6 +15,10 @@ demo: $(VENV)/.demo-ready
 
 test: lint
 	$(RUN) pytest -n auto $(ARGS)
+
+# Random histories of vendors, failures and crashes against the promises; FLAGTRAIL_HISTORIES=500 tries more of them.
+histories: $(VENV)/.test-ready
+	$(RUN) pytest -n auto tests/properties $(ARGS)
 
 lint: $(VENV)/.test-ready
 	$(RUN) ruff check .

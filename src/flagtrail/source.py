@@ -20,5 +20,10 @@ class Source:
     parallel: int = 4
 
     def wanted_since(self, now: datetime) -> datetime:
-        """Return the instant from which everything is wanted."""
-        return now - self.start if isinstance(self.start, timedelta) else self.start
+        """Return the instant from which everything is wanted; a span goes back to the start of an hour.
+
+        Else the start would move with every look, and leave a sliver to read whenever two clocks differ a little.
+        """
+        if isinstance(self.start, timedelta):
+            return (now - self.start).replace(minute=0, second=0, microsecond=0)
+        return self.start

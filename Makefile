@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test histories lint format docs clean
+.PHONY: demo test faults histories lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -19,6 +19,10 @@ test: lint
 # Random histories of vendors, failures and crashes against the promises; FLAGTRAIL_HISTORIES=500 tries more of them.
 histories: $(VENV)/.test-ready
 	$(RUN) pytest -n auto tests/properties $(ARGS)
+
+# Every fault that must not cost an entry, and a table of what it cost.
+faults: $(VENV)/.test-ready
+	$(RUN) pytest -n auto tests/faults $(ARGS)
 
 lint: $(VENV)/.test-ready
 	$(RUN) ruff check .

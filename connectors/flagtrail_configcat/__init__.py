@@ -1,5 +1,6 @@
 """Reads ConfigCat: the audit log of each organization."""
 
+import hashlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -30,6 +31,9 @@ class ConfigCat(Connector):
     """ConfigCat's audit log of every organization that the credentials see."""
 
     vendor: ClassVar[str] = "configcat"
+    forgets_environments: ClassVar[bool] = (
+        True  # `cleanupAuditLogs`: https://api.configcat.com/docs, "Delete Environment"
+    )
 
     username: Secret
     """The user name of Public API credentials."""
@@ -74,9 +78,22 @@ class ConfigCat(Connector):
         wanted = self.organizations or sorted(seen)
         span = audit_log.V1_SPAN if self.api == "v1" else audit_log.SPAN
         return [
-            Stream(f"{audit_log.STREAM}[{id}]", audit_log.ROOMY, span, label=seen[id], account=id, scope=(id,))
+            Stream(
+                f"{audit_log.STREAM}[{id}]",
+                audit_log.ROOMY,
+                span,
+                label=seen[id],
+                account=id,
+                scope=(id,),
+                credential=self._fingerprint(),
+                edge=audit_log.EDGE,
+            )
             for id in wanted
         ]
+
+    def _fingerprint(self) -> str:
+        """Return what tells these credentials from others, and from which they cannot be had again."""
+        return hashlib.sha256(self.username.get_secret_value().encode()).hexdigest()[:12]
 
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         """Yield the window's records, newest part first."""
@@ -87,9 +104,9 @@ class ConfigCat(Connector):
         """Return what an audit log item means."""
         return audit_event(record, stream.scope[0])
 
-    def counts(self, api: Api, stream: Stream, window: Window) -> list[Count]:
+    def counts(self, api: Api, stream: Stream, window: Window, parts: int = 500) -> list[Count] | None:
         """Return ConfigCat's `paging.totalCount` of the window; V1 tells none."""
-        return [] if self.api == "v1" else audit_log.counts(api, stream.scope[0], window)
+        return None if self.api == "v1" else audit_log.counts(api, stream.scope[0], window)
 
 
 def allowances(headers: Mapping[str, str], date: datetime | None) -> list[Allowance]:

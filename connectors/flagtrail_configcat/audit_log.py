@@ -25,6 +25,7 @@ ROOMY = 60  # items that a part of a divided window should hold: room for uneven
 SPAN = timedelta(days=28)  # V1 allows 30 days and V2 promises nothing; the sent bounds are a little wider
 V1_SPAN = timedelta(days=7)
 SECOND = timedelta(seconds=1)
+EDGE = timedelta(seconds=2)  # how far the sent bounds, and what the vendor makes of them, may reach beyond a window
 WALKS = 6
 
 
@@ -41,7 +42,9 @@ class Sheet:
 def pages(api: Api, organization: str, span: Window) -> Iterator[Page]:
     """Yield a span's items from V2, newest part first."""
     sheet = _ask(api, organization, span, 1)
-    if len(sheet.items) == sheet.total and not sheet.more:
+    if len(sheet.items) == sheet.total:
+        if sheet.more:
+            raise UnexpectedResponse(f"{api.host} shows all {sheet.total} items that it counts in {span}, and links on")
         yield Page(sheet.items, span, sheet.date)
         return
     yield Page(sheet.items, None, sheet.date)  # worth keeping already; it proves nothing yet

@@ -54,6 +54,7 @@ def audit_event(record: Record, organization: str) -> Event:
         summary=_summary(action, vendor_action, _text(record, "auditLogType"), target),
         comment=_text(record, "why"),
         changes=changes,
+        truncated=record.get("truncated") is True,
         change_set=_text(record, "changeSetId"),
     )
 

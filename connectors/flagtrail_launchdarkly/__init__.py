@@ -3,21 +3,23 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from hashlib import sha256
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote
 
 import httpx
-from pydantic import StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
 from flagtrail.api import Api
 from flagtrail.connector import BaseUrl, Connector, Count, Hole, Page, Secret, Stream
 from flagtrail.errors import AccessDenied, UnexpectedResponse
-from flagtrail.event import Event, Record
+from flagtrail.event import Event, Record, to_json
 from flagtrail.limit import Allowance
 from flagtrail.window import EPOCH, Window
-from flagtrail_launchdarkly import audit_log, flag_events
+from flagtrail_launchdarkly import audit_log, filters, flag_events
 from flagtrail_launchdarkly.counting import counts
 from flagtrail_launchdarkly.events import audit_event, flag_event
-from flagtrail_launchdarkly.listing import PAGE
+from flagtrail_launchdarkly.listing import PAGE, PATH, Statement
 
 API_VERSION = "20240415"
 CATALOGUE_PAGE = 20  # projects or environments in one answer: LaunchDarkly's default, safe everywhere
@@ -35,6 +37,11 @@ HINTS = {
     404: "Check `base_url`, and that the project and environment still exist",
 }
 
+# What caller-identity tells of the credential itself; names may change while it stays the same.
+CREDENTIAL = (
+    "authKind", "tokenKind", "clientId", "tokenId", "memberId", "serviceToken", "scopes", "projectId", "environmentId",
+)  # fmt: skip
+
 EnvironmentPath = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^/\s]+$")]
 
 
@@ -48,7 +55,11 @@ class LaunchDarkly(Connector):
     base_url: BaseUrl = "https://app.launchdarkly.com"
     """https://app.launchdarkly.us for federal accounts, https://app.eu.launchdarkly.com for the EU instance."""
     flag_events: bool | list[EnvironmentPath] = True
-    """Flag events of every environment, of none, or of those listed as "project/environment"."""
+    """Flag events of every environment (with `only`: of none, unless set), of none, or of those listed."""
+    only: Annotated[list[str | Statement] | None, BeforeValidator(filters.checked)] = None
+    """Of the audit log only what these resource specifiers, or policy statements, select."""
+    details: Literal["flags", "all", "off"] = "flags"
+    """Whose changes are told value by value, for one request more each: those of flags, all, or none."""
 
     def connect(self, transport: httpx.BaseTransport | None = None) -> Api:
         """Return the API with the raw token in `Authorization`: LaunchDarkly knows no scheme before it."""
@@ -63,30 +74,64 @@ class LaunchDarkly(Connector):
         )
 
     def streams(self, api: Api) -> Iterator[Stream]:
-        """Yield `audit_log`, then a `flag_events[project/environment]` for each environment that is wanted."""
-        identity = api.get("/api/v2/caller-identity").body
-        account = identity.get("accountId") if isinstance(identity, dict) else None
-        yield Stream(audit_log.STREAM, page=PAGE, account=account)
-        listed = [] if self.flag_events is True else [_split(path) for path in self.flag_events or []]
-        for scope in _environments(api) if self.flag_events is True else listed:
+        """Yield `audit_log`, then a `flag_events[project/environment]` for each environment that is wanted.
+
+        With `only`, the name of the audit log tells the filter too.
+        """
+        body = api.get("/api/v2/caller-identity").body
+        identity = body if isinstance(body, dict) else {}
+        account, credential = identity.get("accountId"), _fingerprint(identity)
+        name, label = filters.named(audit_log.STREAM, self._filters) if self._filters else (audit_log.STREAM, None)
+        yield Stream(name, page=PAGE, label=label, account=account, log=audit_log.STREAM, credential=credential)
+        for scope in self._scopes(api):
             name = f"{flag_events.STREAM}[{'/'.join(scope)}]"
-            yield Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope)
+            yield Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope, credential=credential)
 
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         """Yield the window's records, newest first."""
         if stream.scope:
             return self._flag_event_pages(api, stream, window)
-        return audit_log.pages(api, window)
+        return audit_log.pages(api, window, self._filters)
 
     def event(self, stream: Stream, record: Record) -> Event:
         """Return what an audit log entry or a flag event means."""
         return flag_event(record, self.base_url) if stream.scope else audit_event(record, self.base_url)
 
-    def counts(self, api: Api, stream: Stream, window: Window) -> list[Count]:
-        """Return LaunchDarkly's own numbers: 500 buckets for the audit log, one total for flag events."""
+    def counts(self, api: Api, stream: Stream, window: Window, parts: int = 500) -> list[Count]:
+        """Return LaunchDarkly's own numbers: up to 500 buckets for the audit log, one total for flag events."""
         if stream.scope:
             return flag_events.counts(api, stream.scope, window)
-        return counts(api, window)
+        return counts(api, window, parts, self._filters)
+
+    def detailed(self, stream: Stream, event: Event) -> bool:
+        """Return whether the entry's own page tells more, and is wanted; there is none of flag events."""
+        wanted = self.details == "all" or (self.details == "flags" and event.object_kind == "flag")
+        return wanted and not stream.scope
+
+    def detail(self, api: Api, stream: Stream, vendor_id: str) -> Record:
+        """Return an audit entry with its versions before and after, as the vendor shows it."""
+        try:
+            body = api.get(f"{PATH}/{quote(vendor_id, safe='')}").body
+        except AccessDenied as error:
+            if error.status != 404:
+                raise
+            raise AccessDenied(f"{api.host} does not show the audit log entry {vendor_id!r} (any more)", 404) from None
+        if not isinstance(body, dict) or body.get("_id") != vendor_id:
+            raise UnexpectedResponse(f"{api.host}{PATH} answers with something else than the entry {vendor_id!r}")
+        return body
+
+    @property
+    def _filters(self) -> list[Statement] | None:
+        """The policy statements that `only` stands for; None reads everything."""
+        return None if self.only is None else filters.statements(self.only)
+
+    def _scopes(self, api: Api) -> Iterator[tuple[str, str]]:
+        """Yield the environments whose flag events are wanted."""
+        if self.flag_events is True:
+            if self.only is None or "flag_events" in self.model_fields_set:
+                yield from _environments(api)
+        elif self.flag_events:
+            yield from map(_split, self.flag_events)
 
     def _flag_event_pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         try:
@@ -108,6 +153,14 @@ def allowances(headers: Mapping[str, str], date: datetime | None) -> Iterator[Al
         if remaining is not None:
             resets_in = None if until is None else max(0.0, (until - now_ms) / 1000)
             yield Allowance(name, remaining, limit, resets_in)
+
+
+def _fingerprint(identity: Mapping[str, Any]) -> str | None:
+    """Return twelve digits that tell one credential from another, or None when the vendor tells nothing of it."""
+    told = {name: identity[name] for name in CREDENTIAL if identity.get(name) not in (None, "", [])}
+    if isinstance(told.get("scopes"), list):
+        told["scopes"] = sorted(map(str, told["scopes"]))  # their order means nothing
+    return sha256(to_json(told, sort_keys=True)).hexdigest()[:12] if told else None
 
 
 def _number(text: str | None) -> int | None:

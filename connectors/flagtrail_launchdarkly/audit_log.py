@@ -3,7 +3,8 @@
 LaunchDarkly lists newest first, at most 20 entries a page, and pages by `before=<ms>`
 (https://apidocs.launchdarkly.com/tag/Audit-log#operation/getAuditLogEntries). Following its `next` link loses entries
 that share the millisecond at the page's edge. So the next page asks for that millisecond again, and a millisecond that
-fills a page by itself is divided by searches (see `burst`).
+fills a page by itself is divided by searches (see `burst`). A filter is a search too, and is paged in the same way: the
+`next` link of a search does not carry the statements.
 """
 
 from collections.abc import Iterator
@@ -12,18 +13,22 @@ from flagtrail.api import Api
 from flagtrail.connector import Hole, Page
 from flagtrail.window import Window
 from flagtrail_launchdarkly.burst import read_burst
-from flagtrail_launchdarkly.listing import ask
+from flagtrail_launchdarkly.listing import Statement, ask
 
 STREAM = "audit_log"
 
 
-def pages(api: Api, window: Window) -> Iterator[Page | Hole]:
-    """Yield the window's entries, newest first; each page covers all that is newer than its oldest millisecond."""
+def pages(api: Api, window: Window, filters: list[Statement] | None = None) -> Iterator[Page | Hole]:
+    """Yield the window's entries, newest first; each page covers all that is newer than its oldest millisecond.
+
+    With `filters`, these are the entries that the policy statements select, and all that is said of the window is said
+    of them.
+    """
     inclusive = False  # does `before=t` show t itself? Nobody says; the answers tell.
     top = window.until_ms
     while top > window.since_ms:
         before = top - 1 if inclusive else top
-        sheet = ask(api, after=window.since_ms - 1, before=before)
+        sheet = ask(api, after=window.since_ms - 1, before=before, statements=filters)
         if not inclusive and sheet.dates and sheet.dates[0] == before:
             inclusive = True
             continue
@@ -36,4 +41,4 @@ def pages(api: Api, window: Window) -> Iterator[Page | Hole]:
             yield Page(sheet.records, Window.of_ms(max(top, window.since_ms), covered), sheet.date)
         else:
             top -= 1
-            yield read_burst(api, top, sheet, inclusive=inclusive)
+            yield read_burst(api, top, sheet, inclusive=inclusive, filters=filters)

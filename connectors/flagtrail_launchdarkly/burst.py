@@ -3,35 +3,41 @@
 The list cannot page inside a millisecond. The search (POST, the same route) can be narrowed by policy statements, so
 the millisecond is divided by resources, and a resource that is still too full by actions. What is the same in
 millisecond, resource and action, and more than a page, cannot be had through the API: it becomes a hole.
+
+Inside a filter, each part is the filter's own statements, narrowed by statements that deny what is not wanted: deny
+overrides, and of an entry with several accesses one that is allowed and not denied is enough. An entry is therefore
+found by any access that the filter allows, and divided by these.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from flagtrail.api import Api
 from flagtrail.connector import Hole, Page
 from flagtrail.event import Record
 from flagtrail.window import Window
 from flagtrail_launchdarkly.counting import count_of
-from flagtrail_launchdarkly.listing import PAGE, Sheet, ask
+from flagtrail_launchdarkly.listing import PAGE, Sheet, Statement, ask
 
 GROUP = 16  # values asked for together: fewer than a page, so that one entry each still shows as whole
 KEYS = {"resource": ("resources", "notResources"), "action": ("actions", "notActions")}
-Statement = dict[str, Any]
+OPPOSITES = {"resources": "notResources", "notResources": "resources", "actions": "notActions", "notActions": "actions"}
 
 
-def read_burst(api: Api, ms: int, listed: Sheet, *, inclusive: bool) -> Page | Hole:
+def read_burst(
+    api: Api, ms: int, listed: Sheet, *, inclusive: bool, filters: list[Statement] | None = None
+) -> Page | Hole:
     """Return every entry of a millisecond as a page, or as a hole when some cannot be told apart.
 
-    `listed` is the full page that the list gave; `inclusive` tells whether `before` includes its own millisecond.
+    `listed` is the full page that the list gave; `inclusive` tells whether `before` includes its own millisecond;
+    `filters` are the policy statements that select what is to be read, None for everything.
     """
-    burst = _Burst(api, ms, inclusive, date=listed.date)
+    burst = _Burst(api, ms, inclusive, filters, date=listed.date)
     shown = burst.keep(listed)
     burst.divide({}, "resource", shown)
     window = Window.of_ms(ms, ms + 1)
-    expected = count_of(api, window)
+    expected = count_of(api, ms, filters)
     reason = burst.doubt or _lost(shown, burst.searched)
     if not reason and expected is not None and expected > len(burst.found):
         reason = "burst: the vendor counts more entries than its search shows"
@@ -51,6 +57,7 @@ class _Burst:
     api: Api
     ms: int
     inclusive: bool
+    filters: list[Statement] | None
     date: datetime | None
     found: dict[str, Record] = field(default_factory=dict)
     searched: set[str] = field(default_factory=set)
@@ -68,7 +75,7 @@ class _Burst:
             self.api,
             after=self.ms - 1,
             before=self.ms if self.inclusive else self.ms + 1,
-            statements=[_complete(statement)],
+            statements=[_complete(statement)] if self.filters is None else [*self.filters, *_denied(statement)],
         )
         if sheet.date is None or (self.date is not None and sheet.date < self.date):
             self.date = sheet.date
@@ -115,6 +122,11 @@ def _complete(statement: Statement) -> Statement:
     """Return a statement that says something about resources and about actions: each is `some` or `not some`."""
     anything: Statement = {some: ["*"] for some, others in KEYS.values() if not statement.keys() & {some, others}}
     return {"effect": "allow", **anything, **statement}
+
+
+def _denied(statement: Statement) -> list[Statement]:
+    """Return the statements that take away from a filter what a statement, which allows, does not speak of."""
+    return [_complete({"effect": "deny", OPPOSITES[key]: values}) for key, values in statement.items()]
 
 
 def _values(records: Iterable[Record], by: str) -> list[str]:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 from flagtrail.errors import UnexpectedResponse
 from flagtrail.event import ActorKind, Event, Record, Ref
 from flagtrail.window import from_ms, to_ms
+from flagtrail_launchdarkly.versions import told_changes
 from flagtrail_launchdarkly.vocabulary import EVENT_TYPES, most_significant
 
 AUDIT_LOG = "audit_log"
 UNNAMED = "unknown"  # the action of an entry that names none
+WAITING = "waiting"  # the reason of an impact while the ten minutes after the change are measured
 LAST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -30,7 +32,7 @@ def flag_event_id_and_ms(record: Any) -> tuple[str, int]:
 
 
 def audit_event(record: Record, base_url: str) -> Event:
-    """Return what an audit entry means."""
+    """Return what an audit entry means; its changes are told only by its full form."""
     id_, ms = audit_id_and_ms(record)
     words, resources = _accesses(record)
     target = _object(record, "target")
@@ -58,6 +60,7 @@ def audit_event(record: Record, base_url: str) -> Event:
         organization=_text(record, "_accountId"),
         summary=_sentence(verb or _verb(said, kind), name or place.key, _environment_name(record)),
         comment=_text(record, "comment"),
+        changes=told_changes(record),
         url=_page(record, base_url),
     )
 
@@ -69,6 +72,7 @@ def flag_event(record: Record, base_url: str) -> Event:
     event_type = _text(record, "eventType") or ""
     action = EVENT_TYPES.get(event_type) or most_significant(_texts(record.get("actions")))
     audit_id = _text(record, "auditLogEntryId")
+    impact = _object(record, "impact")
     return Event(
         vendor_id=id_,
         occurred_at=from_ms(ms),
@@ -83,7 +87,8 @@ def flag_event(record: Record, base_url: str) -> Event:
         project=_text(record, "projectKey"),
         environment=_text(record, "environmentKey"),
         summary=_text(record, "description"),
-        impact=_object(record, "impact") or None,
+        impact=impact or None,
+        provisional=impact.get("reason") == WAITING,
         related_event=Ref(AUDIT_LOG, audit_id) if audit_id else None,
         url=_page(record, base_url),
     )

@@ -14,6 +14,9 @@ from flagtrail_launchdarkly.events import audit_id_and_ms
 PATH = "/api/v2/auditlog"
 PAGE = 20  # the vendor's maximum
 
+Statement = dict[str, Any]
+"""A policy statement: an effect, and lists of resources and of actions, or of what is not meant."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -26,7 +29,7 @@ class Sheet:
     date: datetime | None
 
 
-def ask(api: Api, *, after: int, before: int, statements: list[dict[str, Any]] | None = None) -> Sheet:
+def ask(api: Api, *, after: int, before: int, statements: list[Statement] | None = None) -> Sheet:
     """Return one page of entries between two milliseconds, of those that match policy statements if there are any."""
     params = {"after": after, "before": before, "limit": PAGE}
     answer = api.get(PATH, params) if statements is None else api.post(PATH, params, json=statements)

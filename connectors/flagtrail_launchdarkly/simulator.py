@@ -43,7 +43,7 @@ ROUTES: tuple[tuple[str, str, Callable[[Answers, Trail, Request, str], Reply]], 
     ("GET", "/api/v2/auditlog", lambda a, trail, request, _: a.audit_log(trail.audit_log, request)),
     ("POST", "/api/v2/auditlog", lambda a, trail, request, _: a.search(trail.audit_log, request)),
     ("POST", "/api/v2/auditlog/counts", lambda a, trail, request, _: a.counts(trail.audit_log, request)),
-    ("GET", "/api/v2/auditlog/*", lambda a, trail, _, id_: a.detail(trail.audit_log, id_)),
+    ("GET", "/api/v2/auditlog/*", lambda a, trail, _, id_: a.detail(trail.audit_log, trail.projects, id_)),
     (
         "GET",
         "/api/v2/engineering-insights/flag-events",

@@ -4,11 +4,13 @@ It builds each URL itself, sends the credential to the configured host only, nev
 vendor's limits, retries what passes by itself, and turns everything else into the errors of `flagtrail.errors`.
 """
 
+import copy
 import random
-import time
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
@@ -33,6 +35,11 @@ BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=60)
 TRANSIENT = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 
 Params = Mapping[str, str | int]
+
+
+@dataclass(slots=True)
+class _Tally:
+    requests: int = 0
 
 
 class Answer(NamedTuple):
@@ -67,9 +74,12 @@ class Api:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.host = urlsplit(self.base_url).netloc
-        self.requests = 0
+        self._tally = _Tally()
+        self._spare = 0.0
         self.attempts = ATTEMPTS
-        self._headers = {"accept": "application/json", "user-agent": "flagtrail", **headers}
+        # An answer that a box in between has kept tells of the past.
+        common = {"accept": "application/json", "cache-control": "no-cache", "user-agent": "flagtrail"}
+        self._headers = {**common, **headers}
         self._dialect = dialect
         self._hints = dict(hints or {})
         self._secrets = tuple(secret for secret in secrets if secret)
@@ -90,6 +100,17 @@ class Api:
     ) -> Answer:
         """Return the answer to a POST that only reads, and so may be repeated; raises what `get` raises."""
         return self._ask("POST", path, params, headers, json)
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made, with this one's sparing ones."""
+        return self._tally.requests
+
+    def sparing(self, share: float) -> "Api":
+        """Return the same API for work that can wait: it leaves this share of each limit to everything else."""
+        other = copy.copy(self)
+        other._spare = share
+        return other
 
     def now(self) -> datetime | None:
         """Return the vendor's present time, by its newest Date header; None before the first answer."""
@@ -129,21 +150,22 @@ class Api:
         held = self._limiter.held()
         if held > LONGEST_PAUSE:
             raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
-        if not self._limiter.acquire():
+        if not self._limiter.acquire(self._spare):
             raise Unavailable(f"{self.host}: stopped before asking")
-        self.requests += 1  # a rough number: threads may count at the same time
+        self._tally.requests += 1  # a rough number: threads may count at the same time
         allowances: list[Any] = []
-        deadline = time.monotonic() + TOTAL_SECONDS
         url = self.base_url + path
         try:
             with self._client() as client, client.stream(method, url, params=params, headers=headers, json=json) as r:
                 date = self._clock.learn(r.headers.get("date"))
                 allowances = list(self._dialect(r.headers, date))
-                body = _read(r, deadline)
+                body = _read(r)
                 self._check(r, body, date)
         except httpx.TimeoutException as error:
             raise Unavailable(f"{self.host} does not answer in time ({type(error).__name__})") from None
         except httpx.TransportError as error:
+            if client.is_closed and not self._limiter.closed:
+                raise Unavailable(f"{self.host} takes longer than {TOTAL_SECONDS:.0f} s for one answer") from None
             raise Unavailable(f"{self.host} cannot be reached, or cut its answer off: {self._clean(error)}") from None
         except httpx.DecodingError:
             raise Unavailable(f"{self.host} sent a body that cannot be unpacked") from None
@@ -153,7 +175,10 @@ class Api:
 
     @contextmanager
     def _client(self) -> Iterator[httpx.Client]:
-        """Lend a client to one request: there are never more than there were requests at the same time."""
+        """Lend a client to one request: there are never more than there were requests at the same time.
+
+        It is closed when the time for one answer is over: httpx times each silence, and a drip is none.
+        """
         try:
             client = self._idle.pop()
         except IndexError:
@@ -164,12 +189,17 @@ class Api:
                 follow_redirects=False,
                 trust_env=False,  # a proxy variable must not silently reroute the credential
             )
+        alarm = threading.Timer(TOTAL_SECONDS, client.close)
+        alarm.daemon = True
+        alarm.start()
         try:
             yield client
         finally:
+            alarm.cancel()
+            alarm.join()
             if self._limiter.closed:
                 client.close()
-            else:
+            elif not client.is_closed:
                 self._idle.append(client)
 
     def _check(self, response: httpx.Response, body: bytes, date: datetime | None) -> None:
@@ -222,14 +252,12 @@ class Api:
         return target.path if same and response.headers.get("location") else None
 
 
-def _read(response: httpx.Response, deadline: float) -> bytes:
+def _read(response: httpx.Response) -> bytes:
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > LARGEST_BODY:
             raise UnexpectedResponse(f"{response.url.host} sent more than {LARGEST_BODY >> 20} MiB in one answer")
-        if time.monotonic() > deadline:
-            raise Unavailable(f"{response.url.host} takes longer than {TOTAL_SECONDS:.0f} s for one answer")
     return bytes(body)
 
 

@@ -23,6 +23,16 @@ from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span, spoken
 VARIABLE = "FLAGTRAIL_CONFIG"
 DEFAULT = "flagtrail.toml"
 
+CORE = (
+    "name",
+    "start",
+    "every",
+    "settle",
+    "parallel",
+    "retention",
+    "verify",
+)  # what a source is, besides its connector
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -99,6 +109,10 @@ class SourceSettings(BaseModel):
     """How late the vendor may show an entry: younger time is read at every look, and not counted as covered yet."""
     parallel: Annotated[int, Field(ge=1, le=32)] = 4
     """How many windows are read at the same time."""
+    retention: Annotated[Span, Field(ge=timedelta(days=1))] | None = None
+    """For how long the vendor keeps entries, if not for ever: older time is lost, and never counted as covered."""
+    verify: bool = True
+    """Whether `flagtrail run` compares what is covered with the vendor's own numbers, hourly to monthly."""
 
     def __repr_args__(self) -> Any:
         """Leave out the connector's own settings: a secret may stand there by mistake."""
@@ -111,7 +125,7 @@ class SourceSettings(BaseModel):
         if kind is None:
             known = ", ".join(connectors) or "none is installed"
             raise ConfigError(f"{where}: there is no connector {self.connector!r}; installed: {known}")
-        core = {name: getattr(self, name) for name in ("name", "start", "every", "settle", "parallel")}
+        core = {name: getattr(self, name) for name in CORE}
         names = [*SourceSettings.model_fields, *kind.model_fields]
         connector = _validated(kind, self.model_extra or {}, where, names)
         return Source(connector=connector, **core)

@@ -32,6 +32,10 @@ class Stream:
     `label` is what people call the scope, when the name holds an opaque id. `account` is the vendor's id of whose log
     it is: a store never mixes two in one stream. `page` is the number of records that one request brings in. `span` is
     the longest window that may be asked of `pages`, None for any. `scope` is for the connector's own use.
+
+    `log` is whose entries these are, when the name also tells of a filter: events stand under it, coverage under the
+    name. `credential` tells one credential from another without being secret. `edge` is how far beyond an asked window
+    the vendor's counts may reach, at either end.
     """
 
     name: str
@@ -40,6 +44,12 @@ class Stream:
     label: str | None = None
     account: str | None = None
     scope: tuple[str, ...] = ()
+    log: str = ""
+    credential: str | None = None
+    edge: timedelta = timedelta(milliseconds=1)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log", self.log or self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,7 @@ class Hole:
 
 
 class Count(NamedTuple):
-    """The vendor's own number of records in a window: for sizing work, never a proof."""
+    """The vendor's own number of records in a window: it sizes work and raises doubts, and proves nothing alone."""
 
     window: Window
     records: int
@@ -136,6 +146,8 @@ class Connector(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     vendor: ClassVar[str]
+    forgets_environments: ClassVar[bool] = False
+    """Whether somebody who deletes an environment at this vendor can delete its log with it."""
 
     base_url: BaseUrl
 
@@ -162,9 +174,23 @@ class Connector(BaseModel, ABC):
     def event(self, stream: Stream, record: Record) -> Event:
         """Return what a record means; the same record always gives the same event, and no record is refused."""
 
-    def counts(self, api: Api, stream: Stream, window: Window) -> list[Count]:
-        """Return the vendor's own numbers for consecutive parts of a window; empty when it tells none."""
-        return []
+    def counts(self, api: Api, stream: Stream, window: Window, parts: int = 500) -> list[Count] | None:
+        """Return the vendor's own numbers for up to so many parts of a window, oldest first; None when it tells none.
+
+        A part that is left out holds no record.
+        """
+        return None
+
+    def detailed(self, stream: Stream, event: Event) -> bool:
+        """Return whether `detail` has more to tell about an event, and is wanted."""
+        return False
+
+    def detail(self, api: Api, stream: Stream, vendor_id: str) -> Record:
+        """Return a record in its full form, from which `event` makes an event with `changes`.
+
+        Raises AccessDenied with status 404 when the vendor does not show it any more.
+        """
+        raise NotImplementedError
 
 
 def installed() -> dict[str, type[Connector]]:

@@ -13,16 +13,19 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from flagtrail.errors import FlagtrailError
 from flagtrail.report import Report
 from flagtrail.source import Source
+from flagtrail.status import aging
 from flagtrail.store import Store
 from flagtrail.sync import Session
+from flagtrail.upkeep import fetch_details, verify_due
 
+UPKEEP = 60.0  # seconds between looks for verifications that are due and full forms that are wanted
 GRACE = 4.0  # seconds for the pages under way to be stored; then the rest stays a gap for the next start
 
 log = structlog.get_logger()
 
 
 class Daemon:
-    """One job for each source; a tick that overruns is never doubled, and a late one is never dropped."""
+    """Two jobs for each source, reading and upkeep; one that overruns is never doubled, a late one never dropped."""
 
     def __init__(self, sources: list[Source], store: Store, *, after: Callable[[Report], None] | None = None) -> None:
         """Prepare to read the sources; `after` is told of each report, in the thread of its source."""
@@ -35,7 +38,7 @@ class Daemon:
     def run(self) -> bool:
         """Read until SIGTERM, SIGINT or `stop`; return whether everything came to its end within the grace."""
         scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(len(self.sources))},
+            executors={"default": ThreadPoolExecutor(2 * len(self.sources))},
             # APScheduler's own default drops a tick that is one second late.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
@@ -46,6 +49,7 @@ class Daemon:
             scheduler.add_job(
                 self.tick, "interval", seconds=seconds, args=[session], id=name, next_run_time=datetime.now(UTC)
             )
+            scheduler.add_job(self.upkeep, "interval", seconds=UPKEEP, args=[session], id=f"{name} upkeep")
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._signalled)
@@ -74,6 +78,26 @@ class Daemon:
         if self.after is not None:
             self.after(report)
         return report
+
+    def upkeep(self, session: Session) -> None:
+        """Verify what is due of one source, and fetch full forms of entries; what goes wrong is logged."""
+        name = session.source.name
+        try:
+            for stream in aging(self.store, name):
+                log.warning("entries_age_out", source=name, stream=stream.state.stream, at=str(stream.ages_out_at))
+            for report in verify_due(session):
+                streams = report.streams.values()
+                log.info("verified", source=name, streams=[stream.stream.name for stream in streams],
+                         found=sum(stream.found for stream in streams), differing=report.differing,
+                         vanished=sum(len(stream.vanished) for stream in streams), requests=report.requests,
+                         error=report.error)  # fmt: skip
+            fetched = fetch_details(session, UPKEEP)
+            if fetched.stored or fetched.error:
+                log.info("details", source=name, stored=fetched.stored, gone=fetched.gone, error=fetched.error)
+        except FlagtrailError as error:
+            log.error("upkeep_failed", source=name, error=str(error))
+        except Exception:
+            log.exception("upkeep_crashed", source=name)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self.stopped.set()

@@ -37,6 +37,8 @@ def open_database(url: str, *, create: bool = True) -> Engine:
     except BaseException:
         engine.dispose()
         raise
+    if parsed.get_backend_name() == "sqlite":
+        _stay_with_the_file(engine)
     return engine
 
 
@@ -99,11 +101,42 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    # synchronous_commit=off would lose acknowledged commits in a crash, whatever the server's default is.
-    connect_args = {"options": "-c synchronous_commit=on -c timezone=UTC", "connect_timeout": 10}
+    # synchronous_commit=off would lose acknowledged commits in a crash, whatever the server's default is. PostgreSQL
+    # waits for a lock, and for a server that went silent, until somebody notices.
+    settings = {"synchronous_commit": "on", "timezone": "UTC", "lock_timeout": f"{BUSY_SECONDS}s"}
+    connect_args = {
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": BUSY_SECONDS * 1000,
+    }
     # A server may be set to a stricter isolation, under which writers of one stream fail instead of waiting.
     options["isolation_level"] = "READ COMMITTED"
     return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
+
+
+def _stay_with_the_file(engine: Engine) -> None:
+    """Refuse another connection once the file of an open database was deleted, or replaced by another.
+
+    SQLite would begin an empty trail, or mix the log of the one file into the other.
+    """
+    path = Path(str(engine.url.database))
+    opened = path.stat()
+
+    def check(*_: object) -> None:
+        try:
+            same = path.stat().st_ino == opened.st_ino
+        except OSError:
+            same = False
+        if not same:
+            raise StoreError(
+                f"the database file {path} was moved, deleted or replaced since it was opened; put the right one there "
+                "and start flagtrail again"
+            )
+
+    event.listen(engine, "do_connect", check)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:

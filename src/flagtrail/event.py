@@ -113,7 +113,9 @@ def _millisecond(instant: datetime) -> datetime:
 class Event(BaseModel):
     """One change as a connector tells it. What the vendor does not say stays None; nothing is guessed.
 
-    The store adds the rest of the row: id, source, vendor, stream, first_seen_at, revision, vanished_at.
+    `truncated`: the vendor cut its account of the change short. `provisional`: the vendor will still change it, as it
+    does while it measures an impact. The store adds the rest of the row: id, source, vendor, stream, first_seen_at,
+    revision, vanished_at, vanished_reason.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -137,6 +139,8 @@ class Event(BaseModel):
     comment: str | None = None
     changes: list[Change] | None = None
     impact: Record | None = None
+    truncated: bool = False
+    provisional: bool = False
     change_set: str | None = None
     related_event: Ref | None = None
     url: str | None = None

@@ -18,8 +18,12 @@ start = "2025-01-01"                       # a date, an instant, or a span back 
 every = "1m"                               # how often `flagtrail run` looks
 # settle = "15m"                           # how late the vendor may show an entry
 # parallel = 4                             # windows read at the same time
+# retention = "30d"                        # how long the vendor keeps entries, on plans that limit it
+# verify = false                           # leave out the comparison with the vendor's own numbers
 # base_url = "https://app.eu.launchdarkly.com"
 # flag_events = ["default/production"]     # true: every environment; false: none
+# details = "flags"                        # before and after of each change, one request each: "flags", "all", "off"
+# only = ["proj/payments:env/*:flag/*"]    # only this part of the audit log
 
 [[source]]
 name = "acme-configcat"
@@ -28,5 +32,6 @@ username = { env = "CONFIGCAT_USER" }
 password = { env = "CONFIGCAT_PASS" }
 start = "365d"
 every = "5m"
+# retention = "35d"                        # by plan: Free 7d, Pro and Smart 35d, Enterprise 750d
 # organizations = ["00000000-0000-0000-0000-000000000000"]
 """

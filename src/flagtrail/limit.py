@@ -39,6 +39,11 @@ class _Budget:
     spendable: float
     resets_at: float
     fresh: float  # what may be spent when the limit starts afresh, until an answer tells: one request if unknown
+    limit: int = 0  # the whole size; 0 when unknown
+
+    def lacks(self, spare: float) -> bool:
+        """Return whether a request that leaves this share of the limit to others has to wait."""
+        return self.spendable - min(spare * self.limit, self.fresh - 1) < 1
 
 
 @dataclass
@@ -56,11 +61,15 @@ class Limiter:
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _closed: bool = False
 
-    def acquire(self) -> bool:
-        """Wait for a request to be allowed and count it as under way; False when the limiter was closed meanwhile."""
+    def acquire(self, spare: float = 0.0) -> bool:
+        """Wait for a request to be allowed and count it as under way; False when the limiter was closed meanwhile.
+
+        `spare` is the share of each limit that this request leaves to others of the same credential: what can wait
+        takes only what is left over.
+        """
         with self._changed:
             while not self._closed:
-                wait = self._wait_needed(time.monotonic())
+                wait = self._wait_needed(time.monotonic(), spare)
                 if wait <= 0:
                     for budget in self._budgets.values():
                         budget.spendable -= 1
@@ -83,7 +92,7 @@ class Limiter:
                 old = self._budgets.get(told.name)
                 if old is not None and told.resets_in is not None and abs(resets_at - old.resets_at) < SAME_RESET:
                     spendable = min(spendable, old.spendable)  # answers overtake each other: the least is true
-                self._budgets[told.name] = _Budget(spendable, resets_at, fresh)
+                self._budgets[told.name] = _Budget(spendable, resets_at, fresh, told.limit or 0)
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
@@ -112,13 +121,13 @@ class Limiter:
             self._closed = True
             self._changed.notify_all()
 
-    def _wait_needed(self, now: float) -> float:
+    def _wait_needed(self, now: float, spare: float) -> float:
         wait = self._held_until - now
         for budget in self._budgets.values():
             if budget.resets_at <= now:
                 # Not everybody at once into the unknown: the next answer tells how much there is.
                 budget.spendable, budget.resets_at = budget.fresh, now + UNKNOWN_RESET
-            if budget.spendable < 1:
+            if budget.lacks(spare):
                 # A little later than told, and not everybody at once: clocks differ.
                 wait = max(wait, budget.resets_at - now + random.uniform(0.01, 0.1))  # noqa: S311
         return wait

@@ -6,16 +6,19 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 
 def configure(level: int = logging.INFO, *, json: bool | None = None) -> None:
     """Send every log line to stderr; `json` says the form, by default JSON unless stderr is a terminal."""
+    # No tracebacks with the values of local variables: a credential, or what a person did, may stand in them.
+    tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     as_json = not sys.stderr.isatty() if json is None else json
     form: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        [tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=colour)]
+        else [structlog.dev.ConsoleRenderer(colors=colour, exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[

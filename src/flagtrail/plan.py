@@ -41,7 +41,7 @@ def plan(connector: Connector, api: Api, stream: Stream, wanted: Window, covered
 def _counts(connector: Connector, api: Api, stream: Stream, gap: Window) -> list[Count]:
     """Return the vendor's counts, or none when it does not give them: they only size the work."""
     try:
-        return connector.counts(api, stream, gap)
+        return connector.counts(api, stream, gap) or []
     except SourceError:
         return []
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 
 from flagtrail.database import guarded
 from flagtrail.event import from_json
-from flagtrail.schema import EVENT, RECORD
+from flagtrail.schema import DETAIL, EVENT, RECORD
 from flagtrail.store import Store
 
 MANY = 1000  # rows fetched at a time
@@ -64,6 +64,25 @@ def event(store: Store, id: str) -> list[dict[str, Any]]:
 def count_by_stream(store: Store) -> dict[tuple[str, str], int]:
     """Return how many events each stream has, by source and stream."""
     query = select(EVENT.c.source, EVENT.c.stream, func.count()).group_by(EVENT.c.source, EVENT.c.stream)
+    with guarded(store.shown), store.engine.connect() as connection:
+        return {(source, stream): count for source, stream, count in connection.execute(query)}
+
+
+def count_vanished(store: Store) -> dict[tuple[str, str], dict[str, int]]:
+    """Return how many events the vendor no longer shows, by source and stream, and by reason."""
+    name = (EVENT.c.source, EVENT.c.stream, EVENT.c.vanished_reason)
+    query = select(*name, func.count()).where(EVENT.c.vanished_at.is_not(None)).group_by(*name)
+    found: dict[tuple[str, str], dict[str, int]] = {}
+    with guarded(store.shown), store.engine.connect() as connection:
+        for source, stream, reason, count in connection.execute(query):
+            found.setdefault((source, stream), {})[reason] = count
+    return found
+
+
+def count_details(store: Store) -> dict[tuple[str, str], int]:
+    """Return how many entries wait for their full form, by source and stream."""
+    name = (DETAIL.c.source, DETAIL.c.stream)
+    query = select(*name, func.count()).where(DETAIL.c.state == "open").group_by(*name)
     with guarded(store.shown), store.engine.connect() as connection:
         return {(source, stream): count for source, stream, count in connection.execute(query)}
 

@@ -143,32 +143,36 @@ class Readers:
             self.fail(job, UnexpectedResponse(f"the connector failed on an answer: {type(error).__name__}: {error}"))
 
     def readings(self, job: Job) -> Iterable[Reading]:
-        """Yield what the connector reads, translated, with claims clipped to what has settled.
+        """Yield what the connector reads, translated, with claims clipped to what the answers can prove.
 
-        A claim may rest on several answers, and the earliest of them decides how far it has settled.
+        A claim may rest on several answers: the earliest of them decides how far it has settled, and the latest from
+        when on the vendor still showed everything.
         """
-        horizon: datetime | None = datetime.max.replace(tzinfo=UTC)
+        dates: list[datetime | None] = []
         for page in self.connector.pages(self.api, job.stream, job.window):
-            events = [(self.connector.event(job.stream, record), record) for record in page.records]
             if isinstance(page, Hole):
                 self.report.streams[job.stream.name].gaps += 1
-                yield Reading(job.stream.name, events, gap=(page.window, page.reason, page.expected))
+                yield self.source.reading(job.stream, page.records, gap=(page.window, page.reason, page.expected))
                 continue
             self.heard, self.unheard = True, 0
-            horizon = None if page.date is None or horizon is None else min(horizon, page.date - self.source.settle)
-            if page.covers is not None and horizon is None:
-                state = self.report.streams[job.stream.name]
-                state.error = state.error or UNDATED
-            yield Reading(job.stream.name, events, self.settled(job, page, horizon))
+            dates.append(page.date)
+            yield self.source.reading(job.stream, page.records, self.proven(job, page, dates))
             if page.covers is not None:
-                horizon = datetime.max.replace(tzinfo=UTC)
+                dates = []
 
-    def settled(self, job: Job, page: Page, horizon: datetime | None) -> Window | None:
-        """Return the part of a page's claim that lies in its job and has settled by the vendor's clock."""
-        if page.covers is None or horizon is None:
+    def proven(self, job: Job, page: Page, dates: list[datetime | None]) -> Window | None:
+        """Return the part of a page's claim that lies in its job, has settled, and that the vendor still keeps."""
+        if page.covers is None:
+            return None
+        known = [date for date in dates if date is not None]
+        if len(known) < len(dates):
+            state = self.report.streams[job.stream.name]
+            state.error = state.error or UNDATED
             return None
         covers = page.covers.clip(job.window)
-        return covers.before(horizon) if covers else None
+        covers = covers.before(min(known) - self.source.settle) if covers else None
+        kept_since = self.source.kept_since(max(known))
+        return covers.after(kept_since) if covers and kept_since else covers
 
     def fail(self, job: Job, error: SourceError) -> None:
         """Write an error into the report, and decide whose other jobs it ends."""

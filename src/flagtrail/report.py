@@ -5,6 +5,7 @@ from typing import Protocol
 
 from flagtrail.connector import Stream
 from flagtrail.errors import AccessDenied
+from flagtrail.verdicts import Outcome, Verdict
 
 
 class Watch(Protocol):
@@ -75,12 +76,61 @@ class Report:
     @property
     def errors(self) -> list[str]:
         """Every error once, the source's own first, each with the streams it belongs to."""
-        told = {self.error: [""]} if self.error else {}
-        for name, stream in self.streams.items():
-            if stream.error and stream.error != self.error:
-                told.setdefault(stream.error, []).append(f" {name}")
-        return [f"{self.source}{names[0]}{_more(len(names) - 1)}: {error}" for error, names in told.items()]
+        return _told(self.source, self.error, {name: stream.error for name, stream in self.streams.items()})
+
+
+def _told(source: str, error: str | None, errors: dict[str, str | None]) -> list[str]:
+    told = {error: [""]} if error else {}
+    for name, each in errors.items():
+        if each and each != error:
+            told.setdefault(each, []).append(f" {name}")
+    return [f"{source}{names[0]}{_more(len(names) - 1)}: {each}" for each, names in told.items()]
 
 
 def _more(streams: int) -> str:
     return f" and {streams} more streams" if streams > 1 else " and 1 more stream" if streams else ""
+
+
+@dataclass(slots=True)
+class StreamVerification:
+    """How the verification of one stream went; `error` is what a person should read, None when all is well."""
+
+    stream: Stream
+    verdicts: list[Verdict] = field(default_factory=list)
+    vanished: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+    def windows(self, outcome: Outcome) -> int:
+        """How many windows came out so."""
+        return sum(verdict.outcome is outcome for verdict in self.verdicts)
+
+    @property
+    def found(self) -> int:
+        """How many entries were missing, and are stored now."""
+        return sum(verdict.found for verdict in self.verdicts)
+
+    @property
+    def changed(self) -> int:
+        """How many entries had other content by now."""
+        return sum(verdict.changed for verdict in self.verdicts)
+
+
+@dataclass(slots=True)
+class Verification:
+    """How the verification of one source went; `stopped` when it was told to end before it was done."""
+
+    source: str
+    streams: dict[str, StreamVerification] = field(default_factory=dict)
+    requests: int = 0
+    error: str | None = None
+    stopped: bool = False
+
+    @property
+    def errors(self) -> list[str]:
+        """Every error once, the source's own first, each with the streams it belongs to."""
+        return _told(self.source, self.error, {name: stream.error for name, stream in self.streams.items()})
+
+    @property
+    def differing(self) -> int:
+        """How many windows differ from what the vendor says, after everything was tried."""
+        return sum(stream.windows(Outcome.DIFFERS) for stream in self.streams.values())

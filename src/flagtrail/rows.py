@@ -1,7 +1,7 @@
 """Turns events into rows: their ids, their columns, and the digest by which other content is known."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,25 +10,32 @@ from flagtrail.window import Window
 
 
 class Reading(NamedTuple):
-    """What one page said, ready to be stored: events with records, the window they prove, or the gap they leave."""
+    """What one page said, ready to be stored: events with records, the window they prove, or the gap they leave.
+
+    `log` is the name that the events stand under, where it is not that of the stream. `detailed` holds the vendor ids
+    of the events whose full form is to be fetched too.
+    """
 
     stream: str
     events: Sequence[tuple[Event, Record]]
     covers: Window | None = None
     gap: tuple[Window, str, int | None] | None = None
+    log: str = ""
+    detailed: Collection[str] = ()
 
 
-def event_id(source: str, stream: str, vendor_id: str) -> str:
-    """Return the id of an event: the same for the same entry of the same source, always."""
-    return hashlib.sha256(f"{source}\0{stream}\0{vendor_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def event_id(source: str, log: str, vendor_id: str) -> str:
+    """Return the id of an event: the same for the same entry of a log of a source, always."""
+    return hashlib.sha256(f"{source}\0{log}\0{vendor_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One event, ready to be written."""
+    """One event, ready to be written; `stream` is the one that told of it, `detailed` whether there is more to ask."""
 
     id: str
     stream: str
+    detailed: bool
     event: Event
     values: dict[str, Any]
     record: Record
@@ -37,18 +44,27 @@ class Row:
 
 def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
     """Yield the row of each event of a page."""
+    log = reading.log or reading.stream
     for event, record in reading.events:
-        id = event_id(source, reading.stream, event.vendor_id)
+        id = event_id(source, log, event.vendor_id)
         values = _clean(event.model_dump())
         related = event.related_event
         values |= {
             "id": id,
             "source": source,
             "vendor": vendor,
-            "stream": reading.stream,
+            "stream": log,
             "related_event": event_id(source, *related) if isinstance(related, Ref) else None,
         }
-        yield Row(id, reading.stream, event, values, record, hashlib.sha256(to_json(record, sort_keys=True)).digest())
+        yield Row(
+            id,
+            reading.stream,
+            event.vendor_id in reading.detailed,
+            event,
+            values,
+            record,
+            hashlib.sha256(to_json(record, sort_keys=True)).digest(),
+        )
 
 
 def _clean(value: Any) -> Any:

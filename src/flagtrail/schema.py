@@ -37,6 +37,11 @@ class Instant(TypeDecorator[datetime]):
         return (value if isinstance(value, datetime) else datetime.fromisoformat(value)).astimezone(UTC)
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """Return the options of an index over the few rows that meet a condition."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
+
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
@@ -48,6 +53,8 @@ class EventRow(SQLModel, table=True):
         Index("event_by_time", "occurred_at", "id"),
         Index("event_by_stream", "source", "stream", "occurred_at"),
         Index("event_by_related", "related_event", postgresql_where=text("related_event IS NOT NULL")),
+        Index("event_provisional", "source", "stream", "occurred_at", **_where("provisional")),
+        Index("event_vanished", "source", "stream", "vanished_reason", **_where("vanished_at IS NOT NULL")),
     )
 
     id: str = Field(primary_key=True, description="stable: made from source, stream and vendor_id")
@@ -80,12 +87,17 @@ class EventRow(SQLModel, table=True):
     impact: dict[str, Any] | None = Field(
         default=None, sa_type=Document, description="JSON of the measured effect on evaluations (flag events)"
     )
+    truncated: bool = Field(default=False, description="the vendor cut its account of the change short")
+    provisional: bool = Field(default=False, description="the vendor will still change it; it is read again until then")
     change_set: str | None = Field(default=None, description="groups the events of one save (ConfigCat, older items)")
     related_event: str | None = Field(default=None, description="id of the audit entry that a flag event belongs to")
     url: str | None = Field(default=None, description="the vendor's own page about it")
     revision: int = Field(default=1, description="1, and one more each time the vendor showed other content")
     vanished_at: datetime | None = Field(
         default=None, sa_type=Instant, description="since when the vendor no longer shows it"
+    )
+    vanished_reason: str | None = Field(
+        default=None, description="why, as far as it can be told: retention, environment deleted, hidden, unexplained"
     )
 
 
@@ -125,6 +137,46 @@ class GapRow(SQLModel, table=True):
     expected: int | None = Field(default=None, description="entries by the vendor's count, if it tells one")
     stored: int = Field(description="entries that could be stored")
     seen_at: datetime = Field(sa_type=Instant, description="when it was tried last")
+    permanent: bool = Field(default=False, description="the vendor no longer keeps what was there; nobody can read it")
+
+
+class VerdictRow(SQLModel, table=True):
+    """What a verification found in one window of a stream. The newest verdict of a method on a moment is what counts.
+
+    Windows of one method do not overlap, except that what was healed stays on record.
+    """
+
+    __tablename__ = "verdict"
+
+    source: str = Field(primary_key=True, description="name of the source")
+    stream: str = Field(primary_key=True, description="name of the stream")
+    method: str = Field(primary_key=True, description="counts: numbers were compared; contents: ids and contents were")
+    since: datetime = Field(primary_key=True, sa_type=Instant, description="start, part of the window")
+    checked_at: datetime = Field(primary_key=True, sa_type=Instant, description="when it was compared")
+    until: datetime = Field(sa_type=Instant, description="end, not part of the window")
+    verdict: str = Field(description="verified, healed, differs, not verifiable")
+    expected: int | None = Field(default=None, description="entries by the vendor's count, or in its list")
+    stored: int | None = Field(default=None, description="entries in the table that the vendor still shows, afterwards")
+    found: int = Field(default=0, description="entries that were missing, and were stored")
+    changed: int = Field(default=0, description="entries that had other content by now, and got a new revision")
+    vanished: int = Field(default=0, description="entries that the vendor no longer shows, and that were marked so")
+    reason: str | None = Field(default=None, description="why it differs, or cannot be verified")
+
+
+class DetailRow(SQLModel, table=True):
+    """The full form of an entry, which the vendor tells one entry at a time: a queue until it was fetched."""
+
+    __tablename__ = "detail"
+    __table_args__ = (Index("detail_open", "source", "occurred_at", **_where("state = 'open'")),)
+
+    event_id: str = Field(primary_key=True, description="id of the event")
+    source: str = Field(description="name of the source")
+    stream: str = Field(description="the name that the event stands under")
+    occurred_at: datetime = Field(sa_type=Instant, description="when the event happened; the newest are fetched first")
+    state: str = Field(description="open, done, gone (the vendor no longer shows it), refused")
+    attempts: int = Field(default=0, description="how often it was tried in vain")
+    tried_at: datetime | None = Field(default=None, sa_type=Instant, description="when it was tried last")
+    body: str | None = Field(default=None, sa_type=Text, description="the vendor's JSON in full")
 
 
 class SourceRow(SQLModel, table=True):
@@ -153,11 +205,23 @@ class StreamRow(SQLModel, table=True):
     account: str | None = Field(
         default=None, description="the vendor's id of whose log it is; never mixed with another's"
     )
+    log: str | None = Field(
+        default=None, description="the name that its events stand under, where the stream is only a part of a log"
+    )
+    credential: str | None = Field(default=None, description="tells one credential from another; no secret")
+    credential_at: datetime | None = Field(default=None, sa_type=Instant, description="since when it is another one")
+    counts: str | None = Field(
+        default=None, description="whether the vendor's counts are those of its list: trusted, or why not"
+    )
+    counts_at: datetime | None = Field(default=None, sa_type=Instant, description="when that was tried")
     wanted_since: datetime | None = Field(
         default=None, sa_type=Instant, description="the configured start, at the last sync"
     )
     settled_at: datetime | None = Field(
         default=None, sa_type=Instant, description="the vendor's time up to which it could be covered, at the last sync"
+    )
+    retention: int | None = Field(
+        default=None, description="for how many seconds the vendor keeps entries, as configured; null: for ever"
     )
     succeeded_at: datetime | None = Field(default=None, sa_type=Instant, description="the last sync without an error")
     failed_at: datetime | None = Field(
@@ -166,8 +230,12 @@ class StreamRow(SQLModel, table=True):
     error: str | None = Field(default=None, description="what the last failed sync said; null once it succeeds")
 
 
-TABLES: tuple[type[SQLModel], ...] = (EventRow, RecordRow, CoverageRow, GapRow, SourceRow, StreamRow)
-EVENT, RECORD, COVERAGE, GAP, SOURCE, STREAM = (SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES)
+TABLES: tuple[type[SQLModel], ...] = (
+    EventRow, RecordRow, DetailRow, CoverageRow, GapRow, VerdictRow, SourceRow, StreamRow,
+)  # fmt: skip
+EVENT, RECORD, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM = (
+    SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES
+)
 
 
 def describe() -> str:
@@ -179,9 +247,13 @@ def describe() -> str:
         lines += [f"## {table.name}", "", str(row.__doc__), "", "| column | type | |", "|---|---|---|"]
         for column in table.columns:
             about = row.model_fields[column.name].description
-            kind = {"Instant": "instant", "JSON": "JSON", "LargeBinary": "bytes", "Integer": "integer"}.get(
-                type(column.type).__name__, "text"
-            )
+            kind = {
+                "Instant": "instant",
+                "JSON": "JSON",
+                "LargeBinary": "bytes",
+                "Integer": "integer",
+                "Boolean": "boolean",
+            }.get(type(column.type).__name__, "text")
             lines.append(f"| `{column.name}` | {kind}{', may be null' if column.nullable else ''} | {about} |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"

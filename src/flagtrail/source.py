@@ -1,16 +1,24 @@
 """A source: a connector configured for one account, named in the config."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flagtrail.connector import Connector
+from flagtrail.connector import Connector, Stream
+from flagtrail.event import Record
+from flagtrail.rows import Reading
+from flagtrail.window import Window
 
 AHEAD = timedelta(days=1)  # how far past the vendor's present the newest window reaches, for entries dated ahead
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is read: `start` is an instant, or a span back from now; `settle` is how late entries may appear."""
+    """What is read: `start` is an instant, or a span back from now; `settle` is how late entries may appear.
+
+    `retention` is how long the vendor keeps entries, None for ever. `verify` lets the daemon compare what is covered
+    with the vendor's own numbers.
+    """
 
     name: str
     connector: Connector
@@ -18,6 +26,8 @@ class Source:
     every: timedelta = timedelta(minutes=1)
     settle: timedelta = timedelta(minutes=15)
     parallel: int = 4
+    retention: timedelta | None = None
+    verify: bool = True
 
     def wanted_since(self, now: datetime) -> datetime:
         """Return the instant from which everything is wanted; a span goes back to the start of an hour.
@@ -27,3 +37,19 @@ class Source:
         if isinstance(self.start, timedelta):
             return (now - self.start).replace(minute=0, second=0, microsecond=0)
         return self.start
+
+    def kept_since(self, now: datetime) -> datetime | None:
+        """Return the instant before which the vendor shows nothing any more; None when it keeps everything."""
+        return None if self.retention is None else now - self.retention
+
+    def reading(
+        self,
+        stream: Stream,
+        records: Sequence[Record],
+        covers: Window | None = None,
+        gap: tuple[Window, str, int | None] | None = None,
+    ) -> Reading:
+        """Return what records mean, ready to be stored."""
+        events = [(self.connector.event(stream, record), record) for record in records]
+        detailed = [event.vendor_id for event, _ in events if self.connector.detailed(stream, event)]
+        return Reading(stream.name, events, covers, gap, stream.log, detailed)

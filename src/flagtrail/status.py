@@ -1,11 +1,12 @@
 """Tells how much of the past is in the table, and where it is not, why."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from flagtrail.query import count_by_stream
+from flagtrail.query import count_by_stream, count_details, count_vanished
 from flagtrail.store import Gap, Store, StreamState
+from flagtrail.verdicts import Outcome, Verdict, current, verdicts_of
 from flagtrail.window import EPOCH, Window, merge, subtract
 
 NOT_READ = "not read yet"
@@ -15,7 +16,9 @@ NOT_READ = "not read yet"
 class StreamStatus:
     """One stream: what is wanted of it, what is covered, and every gap with its reason.
 
-    `wanted` ends where it could be covered at the last sync: at the vendor's time less the settling time.
+    `wanted` ends where it could be covered at the last sync: at the vendor's time less the settling time. `verdicts`
+    are the newest on each moment. `healed` counts the entries that verifications found missing, `vanished` those that
+    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched.
     """
 
     state: StreamState
@@ -23,13 +26,17 @@ class StreamStatus:
     wanted: Window | None
     covered: Sequence[Window]
     gaps: Sequence[Gap]
+    verdicts: Sequence[Verdict] = ()
+    healed: int = 0
+    vanished: Mapping[str, int] = field(default_factory=dict)
+    details_open: int = 0
 
     @property
     def complete_until(self) -> datetime | None:
         """The instant up to which nothing wanted is missing; None when the very start is."""
         if self.wanted is None:
             return None
-        inside = [part for gap in self.gaps if (part := gap.window.clip(self.wanted))]
+        inside = [part for gap in self.gaps if not gap.permanent and (part := gap.window.clip(self.wanted))]
         return inside[0].since if inside else self.wanted.until
 
     @property
@@ -45,6 +52,33 @@ class StreamStatus:
         inside = [part for gap in self.gaps if (part := gap.window.clip(self.wanted))]
         return max(0.0, 1.0 - sum((part.length / self.wanted.length for part in inside), 0.0))
 
+    @property
+    def verified_share(self) -> float:
+        """How much of the covered time was compared with the vendor and found to agree, from 0 to 1."""
+        covered = sum((window.length for window in self.covered), timedelta())
+        good = [v.window for v in self.verdicts if v.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
+        agreed = sum((part.length for window in self.covered for part in _parts(window, good)), timedelta())
+        return agreed / covered if covered else 0.0
+
+    @property
+    def verified_at(self) -> datetime | None:
+        """When the verification was that is the longest ago of those that count; None when there was none."""
+        return min((verdict.checked_at for verdict in self.verdicts), default=None)
+
+    @property
+    def ages_out_at(self) -> datetime | None:
+        """When the vendor starts to drop what was not read yet; None when it keeps everything, or all is read."""
+        open_since = [gap.window.since for gap in self.gaps if not gap.permanent]
+        if self.state.retention is None or not open_since:
+            return None
+        return open_since[0] + timedelta(seconds=self.state.retention)
+
+    @property
+    def ages_out_soon(self) -> bool:
+        """Whether more than half of the time has passed that the vendor keeps the oldest entries that were not read."""
+        at, kept = self.ages_out_at, self.state.retention
+        return at is not None and kept is not None and at - datetime.now(UTC) < timedelta(seconds=kept / 2)
+
     def cells(self, count: int) -> list[float]:
         """Return the covered share of each of `count` equal parts of the wanted time, oldest first."""
         if self.wanted is None:
@@ -58,12 +92,33 @@ class StreamStatus:
 
 def status(store: Store, source: str | None = None) -> list[StreamStatus]:
     """Return the status of every stream, or of one source's."""
-    counts = count_by_stream(store)
-    return [
-        _of(store, state, counts.get((state.source, state.stream), 0))
-        for state in store.streams()
-        if source in (None, state.source)
-    ]
+    counts, vanished, waiting = count_by_stream(store), count_vanished(store), count_details(store)
+    found = []
+    for state in store.streams():
+        if source in (None, state.source):
+            name = (state.source, state.log or state.stream)
+            verdicts = verdicts_of(store, state.source, state.stream)
+            found.append(
+                replace(
+                    _of(store, state, counts.get(name, 0)),
+                    verdicts=current(verdicts),
+                    healed=sum(verdict.found for verdict in verdicts),
+                    vanished=vanished.get(name, {}),
+                    details_open=waiting.get((state.source, state.stream), 0),
+                )
+            )
+    return found
+
+
+def aging(store: Store, source: str) -> list[StreamStatus]:
+    """Return the streams of a source that lose entries soon if they are not read; events are not counted for it."""
+    found = [_of(store, state, 0) for state in store.streams() if state.source == source and state.retention]
+    return [stream for stream in found if stream.ages_out_soon]
+
+
+def _parts(window: Window, others: Sequence[Window]) -> list[Window]:
+    """Return the parts of a window that others share with it; others do not overlap."""
+    return [part for other in others if (part := other.clip(window))]
 
 
 def _of(store: Store, state: StreamState, events: int) -> StreamStatus:

@@ -5,26 +5,26 @@ idempotent: reading the same page twice, or by two processes, changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from flagtrail.connector import Stream
 from flagtrail.database import guarded, open_database, shown_url, writing
 from flagtrail.errors import AccessDenied
-from flagtrail.event import Event, to_json
-from flagtrail.rows import Reading, Row, rows_of
-from flagtrail.schema import COVERAGE, EVENT, GAP, RECORD, SOURCE, STREAM
-from flagtrail.window import Window, from_ms, merge, to_ms
-
-LOOKUP = 500  # ids in one query; SQLite allows at least 999 parameters
+from flagtrail.revisions import Added, write_events
+from flagtrail.rows import Reading, rows_of
+from flagtrail.schema import COVERAGE, GAP, SOURCE, STREAM, VERDICT
+from flagtrail.window import Window, from_ms, merge, subtract, to_ms
 
 
 class Gap(NamedTuple):
     """A window that could not be read whole, why, and how many entries the vendor counts and the store holds.
 
-    `seen_at` is when it was tried last; None for one that was not read yet.
+    `seen_at` is when it was tried last; None for one that was not read yet. One that is `permanent` was never stored
+    and is not kept by the vendor any more.
     """
 
     window: Window
@@ -32,13 +32,7 @@ class Gap(NamedTuple):
     expected: int | None
     stored: int
     seen_at: datetime | None
-
-
-class Added(NamedTuple):
-    """What a write changed: the events that were not there, and those that were with other content, by stream."""
-
-    new: list[tuple[str, Event]]
-    changed: list[tuple[str, Event]]
+    permanent: bool = False
 
 
 class SourceState(NamedTuple):
@@ -59,6 +53,12 @@ class StreamState(NamedTuple):
     vendor: str
     label: str | None
     account: str | None
+    log: str | None
+    credential: str | None
+    credential_at: datetime | None
+    counts: str | None
+    counts_at: datetime | None
+    retention: int | None
     wanted_since: datetime | None
     settled_at: datetime | None
     succeeded_at: datetime | None
@@ -95,7 +95,7 @@ class Store:
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
             _lock(connection, source, streams)
-            added = _write_events(connection, rows, now)
+            added = write_events(connection, rows, now)
             for stream in streams:
                 windows = [r.covers for r in readings if r.stream == stream and r.covers is not None]
                 _cover(connection, source, stream, windows)
@@ -115,7 +115,29 @@ class Store:
         query = select(GAP).where(_is(GAP, source, stream)).order_by(GAP.c.since)
         with guarded(self.shown), self.engine.connect() as connection:
             rows = connection.execute(query).all()
-        return [Gap(Window(r.since, r.until), r.reason, r.expected, r.stored, r.seen_at) for r in rows]
+        return [Gap(Window(r.since, r.until), r.reason, r.expected, r.stored, r.seen_at, r.permanent) for r in rows]
+
+    def note_lost(self, source: str, stream: str, lost: Iterable[Window], reason: str) -> list[Window]:
+        """Remember windows that were never stored and cannot be read any more; return what of them was not known."""
+        now = datetime.now(UTC)
+        with guarded(self.shown), writing(self.engine) as connection:
+            _lock(connection, source, [stream])
+            mine = and_(_is(GAP, source, stream), GAP.c.permanent)
+            known = [Window(*row) for row in connection.execute(select(GAP.c.since, GAP.c.until).where(mine))]
+            covered = connection.execute(
+                select(COVERAGE.c.since, COVERAGE.c.until).where(_is(COVERAGE, source, stream))
+            )
+            told = [*known, *(Window(*row) for row in covered)]
+            new = [hole for window in merge(lost) for hole in subtract(window, told)]
+            if new:
+                connection.execute(delete(GAP).where(mine))
+                values = {"source": source, "stream": stream, "reason": reason, "stored": 0, "seen_at": now}
+                rows = [{"since": w.since, "until": w.until, "permanent": True} for w in merge([*known, *new])]
+                for row in rows:  # a gap that was noted with another reason ends with the entries that it was about
+                    inside = and_(GAP.c.since >= row["since"], GAP.c.until <= row["until"])
+                    connection.execute(delete(GAP).where(_is(GAP, source, stream), inside))
+                connection.execute(insert(GAP), [values | row for row in rows])
+        return new
 
     def streams(self) -> list[StreamState]:
         """Return every stream that was ever seen, by source and name."""
@@ -140,33 +162,39 @@ class Store:
             connection.execute(update(SOURCE).where(SOURCE.c.source == source).values(values))
 
     def register(
-        self,
-        source: str,
-        stream: str,
-        vendor: str,
-        label: str | None,
-        account: str | None,
-        wanted_since: datetime,
-        settled_at: datetime,
+        self, source: str, vendor: str, stream: Stream, *, retention: timedelta | None = None, **values: Any
     ) -> None:
-        """Remember a stream, and when it is new, what of its time is wanted.
+        """Remember a stream, and when it is new, also `values`: what of its time is wanted.
 
         Raises AccessDenied when it was another account's log before.
         """
-        values = {"label": label, "account": account, "wanted_since": wanted_since, "settled_at": settled_at}
+        now = datetime.now(UTC)
+        told: dict[str, Any] = {"label": stream.label, "log": stream.log}
+        told["retention"] = round(retention.total_seconds()) if retention else None
         with guarded(self.shown), writing(self.engine) as connection:
-            known = connection.execute(select(STREAM.c.account).where(_is(STREAM, source, stream))).first()
+            mine = _is(STREAM, source, stream.name)
+            known = connection.execute(select(STREAM.c.account, STREAM.c.credential).where(mine)).first()
             if known is None:
-                values |= {"source": source, "stream": stream, "vendor": vendor}
-                _insert_new(connection, STREAM, values)
-                return
-            if known.account and account and known.account != account:
-                raise AccessDenied(
-                    f"the credential belongs to account {account}, but {stream} of {source} holds the log of "
-                    f"{known.account}: correct the credential, or give the other account a source of its own"
+                told |= {"account": stream.account, "credential": stream.credential}
+                _insert_new(
+                    connection, STREAM, {"source": source, "stream": stream.name, "vendor": vendor} | told | values
                 )
-            values = {"label": label, "account": account or known.account}
-            connection.execute(update(STREAM).where(_is(STREAM, source, stream)).values(values))
+                return
+            if known.account and stream.account and known.account != stream.account:
+                raise AccessDenied(
+                    f"the credential belongs to account {stream.account}, but {stream.name} of {source} holds the log "
+                    f"of {known.account}: correct the credential, or give the other account a source of its own"
+                )
+            if stream.credential and known.credential is None:
+                told |= {"credential": stream.credential}
+            elif stream.credential and stream.credential != known.credential:
+                told |= {"credential": stream.credential, "credential_at": now}
+                # What another credential could see says nothing about what this one can.
+                connection.execute(
+                    delete(VERDICT).where(_is(VERDICT, source, stream.name), VERDICT.c.verdict != "healed")
+                )
+            told["account"] = stream.account or known.account
+            connection.execute(update(STREAM).where(mine).values(told))
 
     def note(self, source: str, stream: str, **values: Any) -> None:
         """Remember how the last sync of a stream went; the names are columns of the table `stream`."""
@@ -188,40 +216,6 @@ def _lock(connection: Connection, source: str, streams: Sequence[str]) -> None:
     """Let no other process write to these streams until the transaction ends; SQLite has one writer anyway."""
     query = select(STREAM.c.stream).where(STREAM.c.source == source, STREAM.c.stream.in_(streams))
     connection.execute(query.order_by(STREAM.c.stream).with_for_update()).all()
-
-
-def _write_events(connection: Connection, rows: dict[str, Row], now: datetime) -> Added:
-    known: dict[str, tuple[int, bytes]] = {}
-    current = and_(RECORD.c.event_id == EVENT.c.id, RECORD.c.revision == EVENT.c.revision)
-    ids = list(rows)
-    for start in range(0, len(ids), LOOKUP):
-        query = select(EVENT.c.id, EVENT.c.revision, RECORD.c.digest).join(RECORD, current)
-        found = connection.execute(query.where(EVENT.c.id.in_(ids[start : start + LOOKUP])))
-        known.update({row.id: (row.revision, row.digest) for row in found})
-    fresh = [row for id, row in rows.items() if id not in known]
-    changed = [row for id, row in rows.items() if id in known and known[id][1] != row.digest]
-    if fresh:
-        extra = {"first_seen_at": now, "revision": 1, "vanished_at": None}
-        connection.execute(insert(EVENT), [row.values | extra for row in fresh])
-    if changed:
-        columns = [name for name in changed[0].values if name != "id"]
-        by_id = update(EVENT).where(EVENT.c.id == bindparam("_id"))
-        statement = by_id.values({name: bindparam(f"_{name}") for name in [*columns, "revision", "vanished_at"]})
-        new = [r.values | {"revision": known[r.id][0] + 1, "vanished_at": None} for r in changed]
-        connection.execute(statement, [{f"_{name}": value for name, value in values.items()} for values in new])
-    records = [
-        {
-            "event_id": row.id,
-            "revision": known[row.id][0] + 1 if row.id in known else 1,
-            "seen_at": now,
-            "digest": row.digest,
-            "body": to_json(row.record).decode(),
-        }
-        for row in (*fresh, *changed)
-    ]
-    if records:
-        connection.execute(insert(RECORD), records)
-    return Added([(row.stream, row.event) for row in fresh], [(row.stream, row.event) for row in changed])
 
 
 def _cover(connection: Connection, source: str, stream: str, windows: Iterable[Window]) -> None:
@@ -251,4 +245,5 @@ def _note_gap(connection: Connection, source: str, reading: Reading, now: dateti
     connection.execute(delete(GAP).where(same))
     values = {"since": window.since, "until": window.until, "reason": reason, "expected": expected}
     values |= {"source": source, "stream": reading.stream, "stored": len(reading.events), "seen_at": now}
+    values |= {"permanent": False}
     connection.execute(insert(GAP).values(values))

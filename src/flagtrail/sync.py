@@ -20,7 +20,8 @@ from flagtrail.readers import Readers
 from flagtrail.report import Nobody, Report, StreamReport, Watch
 from flagtrail.source import AHEAD, Source
 from flagtrail.store import Store
-from flagtrail.window import Window, iso
+from flagtrail.when import spoken
+from flagtrail.window import Window, iso, subtract
 
 DISCOVER_EVERY = 600.0  # seconds between looks for new projects, environments and organizations
 RETRY_GAP = timedelta(hours=1)  # a window that cannot be read whole is tried again after this
@@ -38,9 +39,10 @@ class Session:
         self.store = store
         self.api = source.connector.connect(transport)
         self._streams: list[Stream] = []
-        self._undiscovered: str | None = None
+        self.undiscovered: str | None = None
         self._discovered = float("-inf")
-        self._stop = threading.Event()
+        self._discovering = threading.Lock()
+        self.stopping = threading.Event()
         self._refused: dict[str | None, tuple[AccessDenied, float]] = {}
 
     def __enter__(self) -> Self:
@@ -52,7 +54,7 @@ class Session:
 
     def stop(self) -> None:
         """Let a running `fill` end soon, from any thread; what is stored stays, the rest stays a gap."""
-        self._stop.set()
+        self.stopping.set()
         self.api.close()
 
     def fill(self, asked: Window | None = None, watch: Watch | None = None) -> Report:
@@ -63,11 +65,11 @@ class Session:
         report = Report(self.source.name)
         requests = self.api.requests
         try:
-            self._check_refusal(None, REFUSED_SOURCE)
+            self.check_refusal()
             jobs = self._plan(report, asked)
             started = self.now()
         except SourceError as error:
-            if self._stop.is_set():
+            if self.stopping.is_set():
                 report.stopped = True
                 return report
             if isinstance(error, AccessDenied):
@@ -75,16 +77,16 @@ class Session:
             report.error = str(error)
             log.warning("source_failed", source=self.source.name, error=report.error)
         else:
-            Readers(self.source, self.store, self.api, self._stop, report, jobs, watch or Nobody()).go()
-            report.error = report.error or self._undiscovered
+            Readers(self.source, self.store, self.api, self.stopping, report, jobs, watch or Nobody()).go()
+            report.error = report.error or self.undiscovered
             self._note(report, asked, started)
             if report.grown:
                 self._discovered = float("-inf")
-        if report.error or not (asked or self._stop.is_set()):
+        if report.error or not (asked or self.stopping.is_set()):
             self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
         self._remember_refusals(report)
         report.requests = self.api.requests - requests
-        report.stopped = self._stop.is_set()
+        report.stopped = self.stopping.is_set()
         return report
 
     def estimate(self, asked: Window | None = None) -> list[Job]:
@@ -99,8 +101,12 @@ class Session:
         """Return the streams of the source, asked for again when that is due.
 
         Raises SourceError when that fails; unless `whole`, what was found on the way and what was known before is
-        returned all the same, if it is anything, and `_undiscovered` holds the error.
+        returned all the same, if it is anything, and `undiscovered` holds the error.
         """
+        with self._discovering:
+            return self._known_streams(whole=whole)
+
+    def _known_streams(self, *, whole: bool) -> list[Stream]:
         if time.monotonic() - self._discovered <= DISCOVER_EVERY:
             return self._streams
         found: dict[str, Stream] = {}
@@ -111,14 +117,14 @@ class Session:
             signed_out = isinstance(error, AccessDenied) and error.status == 401
             if whole or signed_out or not (found or self._streams):
                 raise
-            self._undiscovered = f"not all streams are known: {error}"
+            self.undiscovered = f"not all streams are known: {error}"
             log.warning("discovery_failed", source=self.source.name, error=str(error))
             known = {stream.name: stream for stream in self._streams}
             self._streams = list((found | known).values())
         else:
             self._streams = list(found.values())
             self._discovered = time.monotonic()
-            self._undiscovered = None
+            self.undiscovered = None
         return self._streams
 
     def now(self) -> datetime:
@@ -131,7 +137,8 @@ class Session:
             if self._refused.get(stream, (None, 0.0))[0] is not error:
                 self._refused[stream] = (error, time.monotonic())
 
-    def _check_refusal(self, stream: str | None, seconds: float) -> None:
+    def check_refusal(self, stream: str | None = None, seconds: float = REFUSED_SOURCE) -> None:
+        """Raise the AccessDenied of the last try, if that was less than so many seconds ago."""
         error, at = self._refused.get(stream, (None, 0.0))
         if error is not None and time.monotonic() - at < seconds:
             raise error
@@ -153,15 +160,19 @@ class Session:
             state = report.streams[stream.name] = StreamReport(stream)
             name = (self.source.name, stream.name)
             try:
-                self._check_refusal(stream.name, REFUSED_STREAM)
+                self.check_refusal(stream.name, REFUSED_STREAM)
                 if register:
-                    vendor = self.source.connector.vendor
-                    self.store.register(*name, vendor, stream.label, stream.account, since, self._settled(now))
+                    self.register(stream, now)
+                covered = self.store.coverage(*name)
+                if register:
+                    self._note_lost(stream, wanted, covered, now)
                 recent = datetime.now(UTC) - RETRY_GAP
-                unreadable = [gap.window for gap in self.store.gaps(*name) if gap.seen_at and gap.seen_at > recent]
+                gaps = self.store.gaps(*name)
+                unreadable = [gap.window for gap in gaps if gap.seen_at and (gap.permanent or gap.seen_at > recent)]
                 state.gaps = len(unreadable)
-                covered = [*self.store.coverage(*name), *unreadable]
-                jobs += plan(self.source.connector, self.api, stream, wanted, covered)
+                kept = wanted.after(kept_since) if (kept_since := self.source.kept_since(now)) else wanted
+                if kept is not None:
+                    jobs += plan(self.source.connector, self.api, stream, kept, [*covered, *unreadable])
             except AccessDenied as error:
                 if error.status == 401:
                     raise
@@ -169,13 +180,31 @@ class Session:
                 state.error = str(error)
         return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
+    def register(self, stream: Stream, now: datetime) -> None:
+        """Make a stream known to the store; raises AccessDenied when it was another account's log before."""
+        times = {"wanted_since": self.source.wanted_since(now), "settled_at": self._settled(now)}
+        vendor = self.source.connector.vendor
+        self.store.register(self.source.name, vendor, stream, retention=self.source.retention, **times)
+
+    def _note_lost(self, stream: Stream, wanted: Window, covered: list[Window], now: datetime) -> None:
+        """Remember what was never read and is not kept by the vendor any more: nobody can read it now."""
+        kept_since = self.source.kept_since(now)
+        gone = wanted.before(kept_since) if kept_since else None
+        lost = subtract(gone, covered) if gone else []
+        if lost:
+            reason = f"the vendor keeps entries for {spoken(self.source.retention or timedelta())} only"
+            for window in self.store.note_lost(self.source.name, stream.name, lost, reason):
+                log.warning(
+                    "entries_lost", source=self.source.name, stream=stream.name, window=str(window), reason=reason
+                )
+
     def _note(self, report: Report, asked: Window | None, started: datetime) -> None:
         """Write down how it went, for `status`."""
         now = datetime.now(UTC)
         for name, state in report.streams.items():
             if state.error:
                 values = {"failed_at": now, "error": state.error}
-            elif self._stop.is_set() or asked:
+            elif self.stopping.is_set() or asked:
                 continue  # neither a failure, nor a look at everything up to now
             else:
                 values = {"succeeded_at": now, "failed_at": None, "error": None}

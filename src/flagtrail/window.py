@@ -68,6 +68,11 @@ class Window:
         until = min(self.until, instant)
         return Window(self.since, until) if until - self.since >= MILLISECOND else None
 
+    def after(self, instant: datetime) -> "Window | None":
+        """Return the part of this window that does not lie before an instant, or None."""
+        since = max(self.since, from_ms(-(-(instant - EPOCH) // MILLISECOND)))
+        return Window(since, self.until) if since < self.until else None
+
     def pieces(self, length: timedelta) -> "list[Window]":
         """Return this window cut into consecutive windows of at most `length`, oldest first."""
         step = max(length // MILLISECOND * MILLISECOND, MILLISECOND)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from flagtrail.cli.showing import print_json
+from flagtrail.connector import Stream
 from flagtrail.query import Query, event, events
 from flagtrail.rows import Reading
 from flagtrail.source import Source
@@ -147,7 +148,7 @@ def test_a_clock_that_was_wrong_at_first_is_corrected(store: Store) -> None:
 
 def test_what_is_covered_already_does_not_become_a_gap_again(store: Store) -> None:
     window = Window.of_ms(1_700_000_000_000, 1_700_000_100_000)
-    store.register("acme", "audit_log", "launchdarkly", None, None, window.since, window.until)
+    store.register("acme", "launchdarkly", Stream("audit_log"), wanted_since=window.since, settled_at=window.until)
     store.add("acme", "launchdarkly", [Reading("audit_log", [], window)])
     inside = Window.of_ms(1_700_000_050_000, 1_700_000_050_001)
     store.add("acme", "launchdarkly", [Reading("audit_log", [], gap=(inside, "burst", 30))])

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from flagtrail import migrations
+from flagtrail.connector import Stream
 from flagtrail.database import writing
 from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Change, Event, Record, Ref
@@ -39,7 +40,7 @@ def hours(since: int, until: int) -> Window:
 
 
 def registered(store: Store, stream: str = "audit_log", account: str | None = "a1") -> Store:
-    store.register("acme", stream, "launchdarkly", None, account, DAY, DAY + 9 * HOUR)
+    store.register("acme", "launchdarkly", Stream(stream, account=account), wanted_since=DAY, settled_at=DAY + 9 * HOUR)
     return store
 
 
@@ -153,7 +154,7 @@ def test_every_kind_of_value_comes_back_as_it_was(store: Store) -> None:
     )
     store.add("acme", "launchdarkly", [Reading("flag_events[a/b]", [(event, record)])])
     with store.engine.connect() as connection:
-        from flagtrail.store import EVENT
+        from flagtrail.schema import EVENT
 
         row = connection.execute(EVENT.select()).mappings().one()
     assert row["occurred_at"] == DAY + timedelta(milliseconds=1)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_COPIED = (".venv", ".git", ".*_cache", "__pycache__", "*.pyc", "build", "dist", "flagtrail-demo")
-HISTORIES = "40"  # of each kind, for each mutant
+HISTORIES = "60"  # of each kind, for each mutant
 LONGEST = 280  # seconds for one set of tests: a mutant that never ends is caught too
 AT_ONCE = 2
 HISTORY = ("tests/properties/test_histories.py",)

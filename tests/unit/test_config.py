@@ -53,7 +53,7 @@ def mistakes(path: Path) -> list[str]:
             source("colour = 1"),
             (
                 "source 'acme': unknown setting 'colour'; known: name, connector, start, every, settle, parallel, "
-                "base_url, token, flag_events"
+                "retention, verify, base_url, token, flag_events, only, details"
             ),
         ),
         (SOURCE, "source 'acme': the setting 'token' is missing"),

@@ -12,12 +12,14 @@ LAYERS = (
     ("daemon",),
     ("config",),
     ("testing",),  # simulators, the conformance suite; of the core only the demo uses it
-    ("sync",),  # does the work
-    ("readers",),
-    ("report",),
-    ("plan", "status"),
-    ("query",),
+    ("upkeep",),  # does the work
+    ("verify",),
+    ("rounds", "sync"),
+    ("compare", "details", "readers", "vanished"),
+    ("again", "report", "holdings", "plan", "status"),
+    ("numbers", "query", "verdicts"),
     ("source", "store"),  # know one thing each
+    ("revisions",),
     ("connector", "database", "rows"),
     ("api", "schema"),
     ("migrations.upgrade",),

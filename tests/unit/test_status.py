@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from flagtrail.connector import Stream
 from flagtrail.event import Event
 from flagtrail.rows import Reading
 from flagtrail.status import NOT_READ, StreamStatus, status
@@ -25,7 +26,7 @@ def hours(since: float, until: float) -> Window:
 
 
 def register(store: Store, *, wanted: float = 0, settled: float = 10, source: str = "acme", stream: str = LOG) -> None:
-    store.register(source, stream, "launchdarkly", None, None, hour(wanted), hour(settled))
+    store.register(source, "launchdarkly", Stream(stream), wanted_since=hour(wanted), settled_at=hour(settled))
 
 
 def cover(store: Store, *windows: Window, source: str = "acme") -> None:
@@ -179,7 +180,8 @@ def test_the_status_of_one_source_leaves_the_others_out(store: Store, change: Ch
 def test_the_lag_is_that_of_the_newest_covered_time_whatever_gaps_are_older(store: Store) -> None:
     now = datetime.now(UTC)
     assert store.streams() == []
-    store.register("acme", LOG, "launchdarkly", None, None, now - timedelta(days=9), now - timedelta(minutes=15))
+    times = {"wanted_since": now - timedelta(days=9), "settled_at": now - timedelta(minutes=15)}
+    store.register("acme", "launchdarkly", Stream(LOG), **times)
     assert only(store).lag is None
     cover(store, Window(now - timedelta(days=9), now - timedelta(days=3)))
     cover(store, Window(now - timedelta(days=2), now - timedelta(minutes=15)))

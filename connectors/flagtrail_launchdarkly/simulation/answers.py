@@ -1,7 +1,7 @@
 """What LaunchDarkly answers to each of its routes, out of the entries it keeps and at one moment of its clock."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 import orjson
 
 from flagtrail.testing.simulator import Reply, Request
-from flagtrail_launchdarkly.simulation.account import link
+from flagtrail_launchdarkly.simulation.account import Project, link
 from flagtrail_launchdarkly.simulation.counts import buckets
 from flagtrail_launchdarkly.simulation.entries import AuditEntry, FlagEvent
 from flagtrail_launchdarkly.simulation.log import E, Log
 from flagtrail_launchdarkly.simulation.statements import EVERYTHING, Malformed, Policy, of_specifier
 from flagtrail_launchdarkly.simulation.switches import Bounds, Switches
+from flagtrail_launchdarkly.simulation.versions import full_form
 
 FOREVER = 2**62
 DAY_MS = 86_400_000
@@ -97,12 +98,14 @@ class Answers:
 
         return Reply(200, buckets(after, before, parts, count, self.switches))
 
-    def detail(self, log: Log[AuditEntry], id_: str) -> Reply:
-        """Answer `GET /api/v2/auditlog/{id}`."""
+    def detail(self, log: Log[AuditEntry], projects: Iterable[Project], id_: str) -> Reply:
+        """Answer `GET /api/v2/auditlog/{id}`; `projects` have the environments that a whole flag stands in."""
         entry = log.entries.get(id_)
         if entry is None or entry.visible_from_ms > self.now_ms or entry.ms < self._horizon():
             return refused(NOT_FOUND)
-        return Reply(200, entry.shown(self.switches.dates) | entry.detail(self.switches.detail_bytes))
+        places = {project.key: project.environments for project in projects}
+        added = full_form(entry, places, self.switches.detail_bytes)
+        return Reply(200, entry.shown(self.switches.dates) | added)
 
     def flag_events(self, request: Request, log_of: Callable[[str, str], Log[FlagEvent] | None]) -> Reply:
         """Answer `GET /api/v2/engineering-insights/flag-events`; `log_of` finds an environment's events."""

@@ -30,7 +30,8 @@ class Change:
     """What happened, without when: most of an audit entry.
 
     `site` and `canonical` are the addresses of the object's page and of its API resource. `environment` is the name
-    of the only environment concerned. `extra` are keys on top, or instead of the usual ones.
+    of the only environment concerned. `extra` are keys on top, or instead of the usual ones. `detail` is what the full
+    form adds, instead of made-up versions.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Change:
     site: str | None = None
     canonical: str | None = None
     extra: Mapping[str, Any] | None = None
+    detail: Mapping[str, Any] | None = None
 
     @property
     def resources(self) -> list[str]:
@@ -104,13 +106,6 @@ class AuditEntry:
         if change.environment:
             record["parent"] = self._parent(change.environment)
         return {**record, **(change.extra or {}), **(self.edits or {})}
-
-    def detail(self, padding: int = 0) -> Record:
-        """Return what is added when the entry is asked for alone; `padding` makes both versions that much larger."""
-        version = {"name": self.change.name, "_version": int(self.id[-4:], 16) + 1, "description": "x" * padding}
-        if self.change.verb.startswith("created"):
-            return {"currentVersion": {**version, "_version": 1}}
-        return {"previousVersion": version, "currentVersion": {**version, "_version": int(self.id[-4:], 16) + 2}}
 
     def _parent(self, environment: str) -> dict[str, Any]:
         resource = ":".join(self.change.resources[0].split(":")[:2])

@@ -288,6 +288,25 @@ def test_a_flag_event_may_be_global_and_stand_alone() -> None:
     assert (event.environment, event.related_event) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("impact", "provisional"),
+    [
+        ({"reason": "waiting"}, True),
+        ({"reason": "evaluations", "size": "small"}, False),
+        ({"reason": "global"}, False),
+        ({"reason": ["waiting"]}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_flag_event_is_provisional_while_its_impact_is_measured(impact: Any, provisional: bool) -> None:
+    assert flag_event({**FLAG_EVENT, "impact": impact}, BASE).provisional is provisional
+
+
+def test_an_audit_entry_is_never_provisional() -> None:
+    assert not entry(impact={"reason": "waiting"}).provisional
+
+
 # The very first draw builds Hypothesis's tables of characters, which takes a second.
 fuzz = settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 anything = st.recursive(

@@ -209,6 +209,53 @@ def test_one_entry_has_its_versions_and_may_be_large() -> None:
         assert client.get(f"{LOG}/nonsense").json()["code"] == "not_found"
 
 
+def detail(client: httpx.Client, simulator: LaunchDarklySimulator, **entry: Any) -> Any:
+    return get(client, f"{LOG}/{simulator.add(T, **entry)}")
+
+
+def test_the_versions_of_a_flag_are_whole_flags_with_all_that_nobody_reads() -> None:
+    simulator = LaunchDarklySimulator()
+    with asking(simulator) as client:
+        record = detail(client, simulator, verb="turned on the flag")
+        before, after = record["previousVersion"], record["currentVersion"]
+        assert get(client, f"{LOG}/{record['_id']}") == record
+        assert list(after["environments"]) == ["production", "staging", "test"]
+        assert after["_version"] == before["_version"] + 1
+        place, previous = after["environments"]["production"], before["environments"]["production"]
+        assert (previous["on"], place["on"], place["version"] - previous["version"]) == (False, True, 1)
+        assert {"salt", "sel", "_site", "_summary", "lastModified", "_environmentName"} <= place.keys()
+        assert before["environments"]["test"] == after["environments"]["test"]
+        assert {"_links", "_maintainer", "creationDate", "variations", "defaults"} <= after.keys()
+        assert [variation["value"] for variation in after["variations"]] == [True, False]
+
+
+def test_what_a_description_says_the_versions_show() -> None:
+    simulator = LaunchDarklySimulator()
+    told = "* Changed the default rollout from ~~5%~~ to 25% `true`"
+    with asking(simulator) as client:
+        record = detail(client, simulator, actions="updateFallthrough", description=told)
+        weights = [
+            record[version]["environments"]["production"]["fallthrough"]["rollout"]["variations"][0]["weight"]
+            for version in ("previousVersion", "currentVersion")
+        ]
+        assert weights == [5_000, 25_000]
+        elsewhere = detail(client, simulator, resources="proj/lab:env/new:flag/x", actions="updateTargets")
+        assert list(elsewhere["currentVersion"]["environments"]) == ["new"]
+
+
+def test_a_test_can_say_what_the_full_form_adds() -> None:
+    simulator = LaunchDarklySimulator()
+    with asking(simulator) as client:
+        record = detail(client, simulator, detail={"delta": [], "merge": None})
+        assert (record["delta"], record["merge"], "previousVersion" in record) == ([], None, False)
+        assert simulator.shown("audit_log", record["_id"]).keys() == record.keys() - {"delta", "merge"}
+        deleted = detail(client, simulator, actions="deleteFlag", verb="deleted the flag")
+        assert {"previousVersion", "currentVersion"} & deleted.keys() == {"previousVersion"}
+        member = detail(client, simulator, resources="member/5c0ffee0", verb="deactivated the member", who=SCIM)
+        assert {"previousVersion", "currentVersion"} & member.keys() == {"currentVersion"}
+        assert member["currentVersion"]["_lastSeen"] is None
+
+
 # Searching
 
 
@@ -393,7 +440,9 @@ def test_the_impact_of_a_flag_event_is_known_after_ten_minutes() -> None:
     simulator.add_flag_event(swing=0.5)
     with asking(simulator) as client:
         assert get(client, EVENTS, **WEB)["items"][0]["impact"] == {"reason": "waiting"}
-        simulator.clock.advance(601)
+        simulator.clock.advance(598)
+        assert get(client, EVENTS, **WEB)["items"][0]["impact"] == {"reason": "waiting"}
+        simulator.clock.advance(3)
         impact = get(client, EVENTS, **WEB)["items"][0]["impact"]
         assert (impact["reason"], impact["size"], impact["percentage"]) == ("evaluations", "medium", 50.0)
         variations = impact["evaluationsSummary"]["variations"]

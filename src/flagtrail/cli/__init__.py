@@ -1,7 +1,7 @@
 """The command line: `flagtrail --help`.
 
-Data goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 fine, 1 some source failed, 2 wrong use or
-config, 130 interrupted.
+Data goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 fine, 1 some source failed or differs from
+its vendor, 2 wrong use or config, 130 interrupted.
 """
 
 import sys
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flagtrail import __version__
-from flagtrail.cli import asking, coverage, reading, setup, showing
+from flagtrail.cli import asking, coverage, reading, setup, showing, verifying
 from flagtrail.errors import FlagtrailError
 
 WRONG, INTERRUPTED = 2, 130
@@ -20,13 +20,13 @@ CommandLineError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind
 app = typer.Typer(
     name="flagtrail",
     help="One trail of every feature-flag change, whichever vendor made it.",
-    epilog="Exit codes: 0 fine · 1 some source failed · 2 wrong use or config · 130 interrupted.",
+    epilog="Exit codes: 0 fine · 1 some source failed, or differs · 2 wrong use or config · 130 interrupted.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (setup.init, setup.check, reading.sync, reading.backfill, reading.run, asking.events, asking.show,
-                coverage.status, setup.connectors, setup.demo):  # fmt: skip
+for command in (setup.init, setup.check, reading.sync, reading.backfill, reading.run, verifying.verify,
+                asking.events, asking.show, coverage.status, setup.connectors, setup.demo):  # fmt: skip
     app.command()(showing.into_a_pipe(command))
 
 

@@ -29,6 +29,11 @@ from flagtrail.query import events as find_events
 from flagtrail.status import status as find_status
 from flagtrail.store import Store
 
+FLAGS = {
+    "truncated": "yes: the vendor cut its account of the change short",
+    "provisional": "yes: the vendor will still change this, and it is read again",
+}
+
 
 def open_store(config: Path | None) -> Store:
     """Return the store that the config names, for asking; it must exist already."""
@@ -105,7 +110,8 @@ def show(
     if output is Simple.JSON:
         print_json(row)
         return
-    fields = [(Text(name, style="bold"), _value(name, row[name])) for name in COLUMNS if row[name] is not None]
+    told = [name for name in COLUMNS if row[name] is not None and row[name] is not False]
+    fields = [(Text(name, style="bold"), _value(name, row[name])) for name in told]
     table = plain_table(("", " "), fields)
     table.show_header = False
     out.print(table)
@@ -116,9 +122,19 @@ def show(
 
 
 def _value(name: str, value: Any) -> str:
+    if name == "changes":
+        return "\n".join(plain(_change(change)) for change in value)
+    if value is True:
+        return FLAGS.get(name, "yes")
     if name in ("occurred_at", "first_seen_at", "vanished_at"):
         return f"{local(value)} {zone()}"
     return plain(value if isinstance(value, str | int) else dumps(value))
+
+
+def _change(change: dict[str, Any]) -> str:
+    """Return one change as a line: where, what it was, what it is."""
+    before, after = (value if isinstance(value, str) else dumps(value) for value in (change["before"], change["after"]))
+    return f"{change['path']}: {before} → {after}"
 
 
 def check_known(store: Store, **wanted: str | None) -> None:

@@ -9,12 +9,27 @@ from rich.text import Text
 
 from flagtrail.cli.asking import check_known, open_store
 from flagtrail.cli.reading import ConfigOption
-from flagtrail.cli.showing import VENDOR_STYLE, WIDE, Simple, bar, local, out, plain, plain_table, print_json
+from flagtrail.cli.showing import (
+    VENDOR_STYLE,
+    WIDE,
+    Simple,
+    bar,
+    counted,
+    local,
+    out,
+    plain,
+    plain_table,
+    plain_verdict,
+    print_json,
+    titled,
+)
 from flagtrail.event import Action
 from flagtrail.query import unmapped
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
 from flagtrail.store import Gap, SourceState
+from flagtrail.vanished import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
+from flagtrail.verdicts import Outcome
 from flagtrail.when import spoken
 
 CELLS, WIDE_CELLS = 12, 36  # characters of a coverage bar, in a narrow and in a wide terminal
@@ -26,11 +41,12 @@ def status(
     output: Annotated[Simple, typer.Option("--output", "-o", help="How it is written.")] = Simple.TABLE,
     config: ConfigOption = None,
 ) -> None:
-    """Show for each stream how much of the wanted past is covered, every gap with its reason, and the last error.
+    """Show for each stream how much of the wanted past is covered and verified, every gap, and every finding.
 
     In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
-    youngest settled time. The lag is how far the newest covered time is behind the present; it includes the settling
-    time of 15 minutes.
+    youngest settled time. Verified is the share of the covered time whose entries are as many, or the same, as the
+    vendor's own. The lag is how far the newest covered time is behind the present; it includes the settling time of 15
+    minutes.
 
     Examples:
 
@@ -72,17 +88,59 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
         (
             _title(stream),
             bar(stream.cells(WIDE_CELLS if wide else CELLS)),
-            f"{int(stream.share * 1000) / 10:g} %" if stream.wanted else "",
+            _percent(stream.share) if stream.wanted else "",
+            _percent(stream.verified_share) if stream.covered else "",
             f"{stream.events:,}",
             spoken(stream.lag) if stream.lag else "",
             *([local(stream.complete_until)] if wide else []),
         )
         for stream in streams
     ]
-    columns = ("stream", "coverage", "", "events", "lag", *(["complete until"] if wide else []))
-    out.print(plain_table(columns, rows, right=("", "events", "lag")))
-    for line in _gap_lines(streams):
+    columns = ("stream", "coverage", "", "verified", "events", "lag", *(["complete until"] if wide else []))
+    out.print(plain_table(columns, rows, right=("", "verified", "events", "lag")))
+    for line in (*_gap_lines(streams), *_finding_lines(streams)):
         out.print(line, soft_wrap=True)
+
+
+def _percent(share: float) -> str:
+    return f"{int(share * 1000) / 10:g} %"
+
+
+def _finding_lines(streams: list[StreamStatus]) -> Iterator[Text]:
+    """Yield what verifications found, what is running out, and what is still to be fetched, a line each."""
+    for stream in streams:
+        title = _title(stream)
+        if stream.ages_out_soon and stream.ages_out_at:
+            left = stream.ages_out_at - datetime.now(UTC)
+            when = f"in {spoken(left)}" if left > timedelta() else "now"
+            yield Text(f"  {title}: entries that were not read yet age out at the vendor {when}", style="bold red")
+        for verdict in stream.verdicts:
+            if verdict.outcome is Outcome.DIFFERS:
+                where = f"{local(verdict.window.since)} to {local(verdict.window.until)}"
+                yield Text(f"  {title} differs from {where}: {plain(verdict.reason or '')}", style="red")
+        for reason in dict.fromkeys(v.reason for v in stream.verdicts if v.outcome is Outcome.NOT_VERIFIABLE):
+            yield Text(f"  {title} is not verifiable by numbers: {plain(reason or '')}", style="yellow")
+        if stream.healed:
+            yield Text(
+                f"  {title}: verification found and stored {stream.healed} entries that were missing", style="dim"
+            )
+        for reason, count in sorted(stream.vanished.items()):
+            style = "yellow" if reason in (HIDDEN, UNEXPLAINED) else "dim"
+            gone = counted(count, "entry is", "entries are")
+            yield Text(f"  {title}: {gone} no longer shown by the vendor: {_meaning(reason)}", style=style)
+        if stream.details_open:
+            waiting = counted(stream.details_open, "entry waits", "entries wait")
+            yield Text(f"  {title}: {waiting} for the full form, with before and after", style="dim")
+
+
+def _meaning(reason: str) -> str:
+    """Return why entries vanished, in words."""
+    return {
+        RETENTION: "they are older than it keeps them",
+        ENVIRONMENT_DELETED: "their environment was deleted with its log",
+        HIDDEN: "the credential sees less than before; changes there are not in the table any more",
+        UNEXPLAINED: "for a reason that cannot be told from here",
+    }.get(reason, reason)
 
 
 def _gap_lines(streams: list[StreamStatus]) -> Iterator[Text]:
@@ -95,7 +153,10 @@ def _gap_lines(streams: list[StreamStatus]) -> Iterator[Text]:
         concerned = list(dict.fromkeys(_title(stream) for stream, _ in found))
         names = ", ".join(concerned[:SHOWN_STREAMS])
         more = f" and {len(concerned) - SHOWN_STREAMS} more streams" if len(concerned) > SHOWN_STREAMS else ""
-        if len(found) == 1:
+        if all(gap.permanent for _, gap in found):
+            first, last = min(g.window.since for _, g in found), max(g.window.until for _, g in found)
+            where = f"lost for good in {names}{more}: {local(first)} to {local(last)}"
+        elif len(found) == 1:
             [(_, gap)] = found
             where = f"gap in {names}: {_span(gap)}"
         else:
@@ -117,9 +178,7 @@ def _span(gap: Gap) -> str:
 
 
 def _title(stream: StreamStatus) -> str:
-    """Return a stream's name, with what people call its scope instead of an opaque id."""
-    state = stream.state
-    return f"{state.stream.partition('[')[0]} {state.label}" if state.label else state.stream
+    return titled(stream.state.stream, stream.state.label)
 
 
 def _plain_status(stream: StreamStatus) -> dict[str, Any]:
@@ -130,6 +189,7 @@ def _plain_status(stream: StreamStatus) -> dict[str, Any]:
             "reason": g.reason,
             "expected": g.expected,
             "stored": g.stored,
+            "permanent": g.permanent,
         }
         for g in stream.gaps
     ]
@@ -142,4 +202,11 @@ def _plain_status(stream: StreamStatus) -> dict[str, Any]:
         "covered_share": stream.share,
         "coverage": [{"since": window.since, "until": window.until} for window in stream.covered],
         "gaps": gaps,
+        "verified_share": stream.verified_share,
+        "verified_at": stream.verified_at,
+        "verdicts": [plain_verdict(verdict) for verdict in stream.verdicts],
+        "healed": stream.healed,
+        "vanished": stream.vanished,
+        "ages_out_at": stream.ages_out_at,
+        "details_open": stream.details_open,
     }

@@ -1,23 +1,19 @@
 """The commands that read vendors: sync, backfill, run."""
 
-import contextlib
 import logging
 import os
-import signal
 import sys
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from flagtrail import logs
-from flagtrail.cli.showing import FAILED, Simple, err, out, plain_table, print_json, say_errors
+from flagtrail.cli.progress import at_once
+from flagtrail.cli.showing import FAILED, Simple, out, plain_table, print_json, say_errors
 from flagtrail.config import load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
@@ -25,9 +21,11 @@ from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
+from flagtrail.upkeep import fetch_details
 from flagtrail.when import parse_moment
 from flagtrail.window import Window
 
+FOREVER = float("inf")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="Config file; else FLAGTRAIL_CONFIG, else ./flagtrail.toml.")
 ]
@@ -51,12 +49,20 @@ def sync(
     source: SourceOption = None,
     output: OutputOption = Simple.TABLE,
     quiet: QuietOption = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Then fetch the before and after of changes that wait for it.")
+    ] = False,
 ) -> None:
     """Fill all gaps up to now once, and exit.
+
+    With --details it goes on with the full form of each entry, one request each, the newest first; the daemon does so
+    by itself. Ctrl-C ends it, and the next time it goes on from there.
 
     Examples:
 
       flagtrail sync
+
+      flagtrail sync --details
 
       flagtrail sync --source acme-launchdarkly -o json
     """
@@ -64,7 +70,13 @@ def sync(
     settings = load(config)
     sources = settings.sources(source)
     with Store(store_url(settings, config)) as store:
-        finish(fill(sources, store, None, quiet=quiet), output)
+        reports = fill(sources, store, None, quiet=quiet)
+        if details:
+            work = partial(fetch_details, seconds=FOREVER, spare=0.0)
+            told = at_once(sources, store, lambda session, bar: work(session, watch=bar), quiet=quiet)
+            for source_, fetched in zip(sources, told, strict=True):
+                say_errors(f"{source_.name}: {fetched.error}" if fetched.error else "")
+        finish(reports, output)
 
 
 def backfill(
@@ -126,52 +138,7 @@ def run(config: ConfigOption = None, source: SourceOption = None) -> None:
 
 def fill(sources: list[Source], store: Store, window: Window | None, *, quiet: bool) -> list[Report]:
     """Fill the gaps of several sources at the same time, and return their reports."""
-    sessions = [Session(source, store) for source in sources]
-    with _progress(quiet) as progress, contextlib.ExitStack() as open_sessions:
-        for session in sessions:
-            open_sessions.enter_context(session)
-        with _terminable(), ThreadPoolExecutor(len(sessions)) as pool:
-            try:
-                bars = [Bar(progress, session.source.name) for session in sessions]
-                return list(pool.map(lambda pair: pair[0].fill(window, pair[1]), zip(sessions, bars, strict=True)))
-            except BaseException:
-                for session in sessions:
-                    session.stop()
-                raise
-
-
-class Bar:
-    """Shows one source's sync as a progress bar."""
-
-    def __init__(self, progress: Progress, name: str) -> None:
-        self.progress = progress
-        self.task = progress.add_task(name, total=None, records=0, rate=0.0)
-        self.records, self.windows, self.by_records = 0, 0, False
-        self.started = time.monotonic()
-
-    def planned(self, jobs: int, records: int | None) -> None:
-        """Measure by the vendor's count of records where there is one, else by windows."""
-        self.by_records = bool(records)
-        self.progress.update(self.task, total=max(records or jobs, 1))
-
-    def stored(self, new: int) -> None:
-        """Move the bar."""
-        self.records += new
-        rate = self.records / max(time.monotonic() - self.started, 0.001)
-        self.progress.update(self.task, records=self.records, rate=rate)
-        if self.by_records:
-            self.progress.update(self.task, completed=self.records)
-
-    def finished(self) -> None:
-        """Move the bar, where it counts windows."""
-        self.windows += 1
-        if not self.by_records:
-            self.progress.update(self.task, completed=self.windows)
-
-    def ended(self) -> None:
-        """Fill the bar, whatever the vendor had counted."""
-        if self.by_records:
-            self.progress.update(self.task, total=max(self.records, 1), completed=max(self.records, 1))
+    return at_once(sources, store, lambda session, bar: session.fill(window, bar), quiet=quiet)
 
 
 def finish(reports: list[Report], output: Simple) -> None:
@@ -245,31 +212,3 @@ def _expect(sources: list[Source], store: Store, window: Window, output: Simple)
     say_errors("\n".join(errors))
     if errors:
         raise typer.Exit(FAILED)
-
-
-def _progress(quiet: bool) -> Progress:
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[records]} events, {task.fields[rate]:.0f}/s"),
-        TimeRemainingColumn(),
-        console=err,
-        disable=quiet or not err.is_terminal,
-        transient=False,
-    )
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C: stop soon, keep what is stored."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flagtrail.event import to_json
+from flagtrail.verdicts import Verdict
 from flagtrail.window import iso
 
 FAILED = 1  # the exit code when some source failed
@@ -33,8 +34,9 @@ FORMULA = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")  # the last four are ful
 CONTROL = dict.fromkeys([*range(32), *range(127, 160)])
 COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "actor_kind", "actor_id", "actor_name",
            "actor_email", "action", "vendor_action", "object_kind", "object_key", "object_name", "project",
-           "environment", "organization", "location", "summary", "comment", "changes", "impact", "change_set",
-           "related_event", "url", "first_seen_at", "revision", "vanished_at")  # fmt: skip
+           "environment", "organization", "location", "summary", "comment", "changes", "impact", "truncated",
+           "provisional", "change_set", "related_event", "url", "first_seen_at", "revision", "vanished_at",
+           "vanished_reason")  # fmt: skip
 WIDE = 110  # columns of a terminal from which on the environment has a column of its own
 VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
@@ -217,3 +219,20 @@ def bar(shares: list[float]) -> Text:
         else:
             text.append("·", style="red")
     return text
+
+
+def plain_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as JSON has it."""
+    told = verdict._asdict()
+    window = told.pop("window")
+    return {"since": window.since, "until": window.until} | told
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with the words that go with it."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def titled(stream: str, label: str | None) -> str:
+    """Return a stream's name, with what people call its scope instead of an opaque id."""
+    return f"{stream.partition('[')[0]} {label}" if label else stream

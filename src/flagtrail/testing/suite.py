@@ -274,7 +274,7 @@ def _is_its_id_or_time(connector: Connector, stream: Stream, record: Record, key
 def _store_some_pages(store: Store, source: Source, api: Api, stream: Stream, window: Window, count: int) -> None:
     """Do what a run does that dies after some pages."""
     since, settled = window.since, from_ms(window.until_ms) - AHEAD - source.settle
-    store.register(source.name, stream.name, source.connector.vendor, stream.label, stream.account, since, settled)
+    store.register(source.name, source.connector.vendor, stream, wanted_since=since, settled_at=settled)
     newest = window.pieces(stream.span or window.length)[-1]
     for number, page in enumerate(source.connector.pages(api, stream, newest), start=1):
         if number > count:

@@ -1,0 +1,145 @@
+"""The command that compares the table with the vendors: verify."""
+
+import logging
+from collections import Counter
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from flagtrail import logs
+from flagtrail.cli.progress import at_once
+from flagtrail.cli.reading import ConfigOption, OutputOption, QuietOption, SourceOption, moment
+from flagtrail.cli.showing import (
+    FAILED,
+    Simple,
+    local,
+    out,
+    plain,
+    plain_table,
+    plain_verdict,
+    print_json,
+    say_errors,
+    titled,
+)
+from flagtrail.config import load, store_url
+from flagtrail.connector import Stream
+from flagtrail.errors import ConfigError
+from flagtrail.report import Verification
+from flagtrail.store import Store
+from flagtrail.verdicts import Method, Outcome
+from flagtrail.verify import verify as verify_source
+from flagtrail.window import Window, from_ms
+
+MOST = from_ms(253_402_300_799_999)  # the end of the year 9999
+FINDINGS = 20  # findings that are listed; JSON has all
+
+
+def verify(
+    since: Annotated[
+        str | None, typer.Option(help="From when on: 30d (ago), 2026-03-01; everything by default.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Up to when, not included; the same forms.")] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read everything again, and compare ids and contents; else numbers.")
+    ] = False,
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    output: OutputOption = Simple.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare what is covered with the vendors, store what was missing, and mark what they no longer show.
+
+    Windows whose numbers differ are narrowed and read again. Exits with 1 when something still differs.
+
+    Examples:
+
+      flagtrail verify
+
+      flagtrail verify --since 7d --deep
+
+      flagtrail verify --source acme-configcat -o json
+    """
+    logs.configure(logging.ERROR)
+    first, last = moment(since) or from_ms(0), moment(until) or MOST
+    if first >= last:
+        raise ConfigError(f"--since {since} is not before --until {until or 'now'}")
+    method = Method.CONTENTS if deep else Method.COUNTS
+    settings = load(config)
+    sources = settings.sources(source)
+    with Store(store_url(settings, config)) as store:
+        window = Window(first, last)
+        reports = at_once(sources, store, lambda session, bar: verify_source(session, window, method, bar), quiet=quiet)
+    if output is Simple.JSON:
+        print_json([_plain(report) for report in reports])
+    else:
+        _show(reports)
+    for report in reports:
+        say_errors("\n".join(report.errors))
+    if any(report.errors or report.differing for report in reports):
+        raise typer.Exit(FAILED)
+
+
+def _show(reports: list[Verification]) -> None:
+    rows = [
+        (
+            report.source,
+            _title(stream.stream),
+            stream.windows(Outcome.VERIFIED) + stream.windows(Outcome.HEALED),
+            stream.found,
+            stream.changed,
+            len(stream.vanished),
+            stream.windows(Outcome.DIFFERS),
+            stream.windows(Outcome.NOT_VERIFIABLE),
+        )
+        for report in reports
+        for stream in report.streams.values()
+    ]
+    columns = ("source", "stream", "verified", "found", "changed", "vanished", "differ", "not verifiable")
+    out.print(plain_table(columns, rows, right=columns[2:]))
+    lines = [line for report in reports for line in _findings(report)]
+    for line in lines[:FINDINGS]:
+        out.print(line, soft_wrap=True)
+    if len(lines) > FINDINGS:
+        out.print(Text(f"and {len(lines) - FINDINGS} more; -o json shows all", style="dim"))
+
+
+def _findings(report: Verification) -> list[Text]:
+    """Return a line for each window that was not simply as it should be."""
+    lines = []
+    for stream in report.streams.values():
+        where = f"{report.source} {_title(stream.stream)}"
+        for verdict in stream.verdicts:
+            window = f"{local(verdict.window.since)} to {local(verdict.window.until)}"
+            if verdict.outcome is Outcome.HEALED:
+                lines.append(Text(f"{where}: healed, {verdict.found} found in {window}", style="green"))
+            elif verdict.outcome is Outcome.DIFFERS:
+                lines.append(Text(f"{where}: differs in {window}: {plain(verdict.reason or '')}", style="red"))
+        unclear = dict.fromkeys(v.reason for v in stream.verdicts if v.outcome is Outcome.NOT_VERIFIABLE)
+        lines += [Text(f"{where}: not verifiable: {plain(reason or '')}", style="yellow") for reason in unclear]
+        counts = sorted(Counter(stream.vanished.values()).items())
+        lines += [Text(f"{where}: {count} no longer shown: {reason}", style="yellow") for reason, count in counts]
+    return lines
+
+
+def _title(stream: Stream) -> str:
+    return titled(stream.name, stream.label)
+
+
+def _plain(report: Verification) -> dict[str, object]:
+    return {
+        "source": report.source,
+        "requests": report.requests,
+        "error": report.error,
+        "streams": [
+            {
+                "stream": name,
+                "found": stream.found,
+                "changed": stream.changed,
+                "vanished": stream.vanished,
+                "error": stream.error,
+                "verdicts": [plain_verdict(verdict) for verdict in stream.verdicts],
+            }
+            for name, stream in report.streams.items()
+        ],
+    }

@@ -1,0 +1,172 @@
+"""Fetches the full form of entries, one request each, as far as the vendor's limits leave room for it.
+
+Which entries are wanted in full stands in the table `detail`, written together with the event, so that a restart
+forgets none. The newest are fetched first, and the listing never waits for them.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import structlog
+from sqlalchemy import and_, delete, func, or_, select, update
+
+from flagtrail.api import Api
+from flagtrail.connector import Stream
+from flagtrail.database import guarded, writing
+from flagtrail.errors import AccessDenied, SourceError, UnexpectedResponse
+from flagtrail.event import Event, Record, to_json
+from flagtrail.report import Nobody, Watch
+from flagtrail.schema import DETAIL, EVENT
+from flagtrail.source import Source
+from flagtrail.store import Store
+
+BATCH = 40  # entries fetched before the next ones are looked up, and stored in one transaction
+AGAIN = timedelta(minutes=10)  # before an entry is tried again whose answer was not understood; longer each time
+KNOWN = ("vendor_id", "occurred_at", "action", "vendor_action", "object_kind", "object_key", "project", "environment")
+ATTEMPTS = 6  # after which it is given up
+
+log = structlog.get_logger()
+
+
+class Wanted(NamedTuple):
+    """An entry whose full form is to be fetched, and what is known of it."""
+
+    event_id: str
+    log: str
+    event: Event
+
+
+@dataclass(slots=True)
+class Fetched:
+    """How many full forms were stored, and how many the vendor does not show; the error that ended it."""
+
+    stored: int = 0
+    gone: int = 0
+    error: str | None = None
+
+
+def count_open(store: Store, source: str) -> int:
+    """Return how many entries of a source wait for their full form."""
+    query = select(func.count()).where(DETAIL.c.source == source, DETAIL.c.state == "open")
+    with guarded(store.shown), store.engine.connect() as connection:
+        return int(connection.execute(query).scalar() or 0)
+
+
+def fetch(
+    source: Source,
+    store: Store,
+    api: Api,
+    streams: Iterable[Stream],
+    stop: threading.Event,
+    *,
+    seconds: float,
+    watch: Watch | None = None,
+) -> Fetched:
+    """Fetch what is wanted, newest first, until nothing is left, the time is over or the vendor wants a pause."""
+    known = {stream.log: stream for stream in streams}
+    fetched, watch = Fetched(), watch or Nobody()
+    deadline = time.monotonic() + seconds
+    watch.planned(1, count_open(store, source.name))
+    with ThreadPoolExecutor(source.parallel, thread_name_prefix=f"{source.name}-detail") as pool:
+        while not (stop.is_set() or fetched.error or time.monotonic() > deadline):
+            wanted = _wanted(store, source, known)
+            if not wanted:
+                break
+
+            def ask(one: Wanted) -> tuple[Wanted, Record | SourceError]:
+                if stop.is_set() or fetched.error:
+                    return one, UnexpectedResponse("stopped")
+                try:
+                    return one, source.connector.detail(api, known[one.log], one.event.vendor_id)
+                except (UnexpectedResponse, AccessDenied) as error:
+                    return one, error
+                except SourceError as error:
+                    fetched.error = str(error)
+                    return one, error
+
+            answers = list(pool.map(ask, wanted))
+            if stop.is_set():
+                answers = [(one, answer) for one, answer in answers if isinstance(answer, dict)]
+            _keep(source, store, known, answers, fetched)
+            watch.stored(sum(isinstance(answer, dict) for _, answer in answers))
+    watch.ended()
+    return fetched
+
+
+def _wanted(store: Store, source: Source, streams: dict[str, Stream]) -> list[Wanted]:
+    """Return the newest entries that wait and were not tried a moment ago; drop those that are not wanted any more."""
+    now = datetime.now(UTC)
+    untried = [and_(DETAIL.c.attempts == 0)]
+    untried += [and_(DETAIL.c.attempts == n, DETAIL.c.tried_at < now - AGAIN * 2**n) for n in range(1, ATTEMPTS)]
+    query = (
+        select(DETAIL.c.event_id, DETAIL.c.stream.label("log"), *(EVENT.c[name] for name in KNOWN))
+        .join(EVENT, EVENT.c.id == DETAIL.c.event_id)
+        .where(DETAIL.c.source == source.name, DETAIL.c.state == "open", DETAIL.c.stream.in_(streams), or_(*untried))
+        .order_by(DETAIL.c.occurred_at.desc())
+        .limit(BATCH)
+    )
+    while True:
+        with guarded(store.shown), store.engine.connect() as connection:
+            found = connection.execute(query).mappings().all()
+        waiting = [
+            Wanted(row["event_id"], row["log"], Event.model_construct(None, **{name: row[name] for name in KNOWN}))
+            for row in found
+        ]
+        wanted = [one for one in waiting if source.connector.detailed(streams[one.log], one.event)]
+        dropped = [one.event_id for one in waiting if one not in wanted]
+        if dropped:
+            with guarded(store.shown), writing(store.engine) as connection:
+                connection.execute(delete(DETAIL).where(DETAIL.c.event_id.in_(dropped)))
+        if wanted or not waiting:
+            return wanted
+
+
+def _keep(
+    source: Source,
+    store: Store,
+    streams: dict[str, Stream],
+    answers: Iterable[tuple[Wanted, Record | SourceError]],
+    fetched: Fetched,
+) -> None:
+    """Store full forms and what they say of changes, or why there is none."""
+    now = datetime.now(UTC)
+    with guarded(store.shown), writing(store.engine) as connection:
+        for one, answer in answers:
+            mine = DETAIL.c.event_id == one.event_id
+            if isinstance(answer, dict):
+                event = _event(source, streams[one.log], answer)
+                if event is not None and event.changes is not None:
+                    changes = [change.model_dump() for change in event.changes]
+                    connection.execute(update(EVENT).where(EVENT.c.id == one.event_id).values(changes=changes))
+                values = {"state": "done", "tried_at": now, "body": to_json(answer).decode()}
+                fetched.stored += 1
+            elif isinstance(answer, AccessDenied):
+                if answer.status == 401:
+                    fetched.error = str(answer)
+                    continue
+                values = {"state": "gone" if answer.status == 404 else "refused", "tried_at": now}
+                fetched.gone += 1
+                log.warning("detail_refused", source=source.name, vendor_id=one.event.vendor_id, error=str(answer))
+            elif isinstance(answer, UnexpectedResponse):
+                tried = DETAIL.c.attempts + 1
+                connection.execute(update(DETAIL).where(mine).values(attempts=tried, tried_at=now))
+                log.warning(
+                    "detail_not_understood", source=source.name, vendor_id=one.event.vendor_id, error=str(answer)
+                )
+                continue
+            else:
+                continue
+            connection.execute(update(DETAIL).where(mine).values(values))
+
+
+def _event(source: Source, stream: Stream, full: Record) -> Event | None:
+    """Return what the full form of an entry means; None when it cannot be used."""
+    try:
+        return source.connector.event(stream, full)
+    except UnexpectedResponse:
+        return None

@@ -132,8 +132,8 @@ def _stay_with_the_file(engine: Engine) -> None:
             same = False
         if not same:
             raise StoreError(
-                f"the database file {path} was moved, deleted or replaced since it was opened; put the right one there "
-                "and start flagtrail again"
+                f"the database file {path} was moved, deleted or replaced since it was opened; put the right one "
+                "there, without the -wal and -shm of another, and start flagtrail again"
             )
 
     event.listen(engine, "do_connect", check)

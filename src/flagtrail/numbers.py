@@ -14,7 +14,7 @@ from flagtrail.window import Window
 
 
 class Times:
-    """When the stored events of a window happened, sorted: an eighth of a kilobyte for each sixteen of them."""
+    """When the stored events of a window happened, in order; eight bytes each, so that a month of them is little."""
 
     def __init__(self, times: Iterable[int], edge_ms: int) -> None:
         """Take milliseconds in order; `edge_ms` is how far around a cut there should be nothing."""

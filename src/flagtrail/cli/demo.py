@@ -15,19 +15,24 @@ from rich.rule import Rule
 
 from flagtrail import logs
 from flagtrail.cli.coverage import status
+from flagtrail.cli.progress import at_once
 from flagtrail.cli.reading import fill
 from flagtrail.cli.showing import events_table, out, say_errors
 from flagtrail.connector import Connector, installed
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError
 from flagtrail.query import Query, events
-from flagtrail.report import Report
+from flagtrail.report import Report, Verification, Watch
 from flagtrail.source import Source
 from flagtrail.store import Store
+from flagtrail.sync import Session
 from flagtrail.testing.configured import write_config
 from flagtrail.testing.simulator import Simulator
+from flagtrail.upkeep import fetch_details
+from flagtrail.verify import verify
 
 DAYS = 365.0
+DETAILS = 2.0  # seconds spent on full forms before anything is shown
 SHOWN = 12
 EVERY = timedelta(seconds=3)
 PAUSE = (1.0, 5.0)  # seconds between two simulated changes, at least and at most
@@ -59,10 +64,20 @@ def play(folder: Path, *, entries: int, once: bool) -> None:
         reports = fill(sources, store, None, quiet=False)
         for report in reports:
             say_errors("\n".join(report.errors))
+        out.print("comparing it with the vendors, and fetching the before and after of some changes", highlight=False)
+        for checked in at_once(sources, store, _check, quiet=True):
+            say_errors("\n".join(checked.errors))
         _show(config, store, reports)
         if once:
             return
         _go_on(sources, store, simulators)
+
+
+def _check(session: Session, watch: Watch) -> Verification:
+    """Verify a source, and fetch the full forms of its newest entries, as the daemon does in the background."""
+    report = verify(session, watch=watch)
+    fetch_details(session, DETAILS, spare=0.0)
+    return report
 
 
 def _show(config: Path, store: Store, reports: list[Report]) -> None:

@@ -6,6 +6,7 @@ vendor's limits, retries what passes by itself, and turns everything else into t
 
 import copy
 import random
+import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -186,6 +188,7 @@ class Api:
                 headers=self._headers,
                 timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
                 transport=self._transport,
+                verify=_authorities(),
                 follow_redirects=False,
                 trust_env=False,  # a proxy variable must not silently reroute the credential
             )
@@ -250,6 +253,12 @@ class Api:
         base = urlsplit(self.base_url)
         same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
         return target.path if same and response.headers.get("location") else None
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Return whom to believe a server's name; read once, because it takes longer than many a request."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _read(response: httpx.Response) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
@@ -66,6 +66,14 @@ def count_by_stream(store: Store) -> dict[tuple[str, str], int]:
     query = select(EVENT.c.source, EVENT.c.stream, func.count()).group_by(EVENT.c.source, EVENT.c.stream)
     with guarded(store.shown), store.engine.connect() as connection:
         return {(source, stream): count for source, stream, count in connection.execute(query)}
+
+
+def first_age(store: Store, source: str, stream: str) -> timedelta | None:
+    """Return how old the oldest event of a stream was when it was stored; None when there is none."""
+    mine = select(EVENT.c.occurred_at, EVENT.c.first_seen_at).where(EVENT.c.source == source, EVENT.c.stream == stream)
+    with guarded(store.shown), store.engine.connect() as connection:
+        first = connection.execute(mine.order_by(EVENT.c.occurred_at).limit(1)).first()
+    return first.first_seen_at - first.occurred_at if first else None
 
 
 def count_vanished(store: Store) -> dict[tuple[str, str], dict[str, int]]:

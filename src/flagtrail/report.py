@@ -98,6 +98,7 @@ class StreamVerification:
     stream: Stream
     verdicts: list[Verdict] = field(default_factory=list)
     vanished: dict[str, str] = field(default_factory=dict)
+    failures: int = 0
     error: str | None = None
 
     def windows(self, outcome: Outcome) -> int:

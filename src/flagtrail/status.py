@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from flagtrail.query import count_by_stream, count_details, count_vanished
+from flagtrail.query import count_by_stream, count_details, count_vanished, first_age
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, current, verdicts_of
 from flagtrail.window import EPOCH, Window, merge, subtract
 
 NOT_READ = "not read yet"
+RETENTIONS = tuple(timedelta(days=days) for days in (7, 30, 35, 750))  # of the plans that are known to limit it
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class StreamStatus:
 
     `wanted` ends where it could be covered at the last sync: at the vendor's time less the settling time. `verdicts`
     are the newest on each moment. `healed` counts the entries that verifications found missing, `vanished` those that
-    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched.
+    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched. `first_age` is how
+    old the oldest event was when it was stored.
     """
 
     state: StreamState
@@ -30,6 +32,7 @@ class StreamStatus:
     healed: int = 0
     vanished: Mapping[str, int] = field(default_factory=dict)
     details_open: int = 0
+    first_age: timedelta | None = None
 
     @property
     def complete_until(self) -> datetime | None:
@@ -64,6 +67,18 @@ class StreamStatus:
     def verified_at(self) -> datetime | None:
         """When the verification was that is the longest ago of those that count; None when there was none."""
         return min((verdict.checked_at for verdict in self.verdicts), default=None)
+
+    @property
+    def likely_retention(self) -> timedelta | None:
+        """How long the vendor seems to keep entries, while no `retention` is configured; None when nothing hints at it.
+
+        A vendor that keeps less than is wanted shows an oldest entry of just that age, and says nothing about it.
+        """
+        if self.state.retention is not None or self.first_age is None or self.wanted is None:
+            return None
+        reached = self.wanted.length > self.first_age + timedelta(days=1)
+        near = [kept for kept in RETENTIONS if kept - timedelta(days=1) < self.first_age <= kept]
+        return near[0] if reached and near else None
 
     @property
     def ages_out_at(self) -> datetime | None:
@@ -104,7 +119,8 @@ def status(store: Store, source: str | None = None) -> list[StreamStatus]:
                     verdicts=current(verdicts),
                     healed=sum(verdict.found for verdict in verdicts),
                     vanished=vanished.get(name, {}),
-                    details_open=waiting.get((state.source, state.stream), 0),
+                    details_open=waiting.get(name, 0),
+                    first_age=first_age(store, *name),
                 )
             )
     return found

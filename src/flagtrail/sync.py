@@ -15,13 +15,14 @@ import structlog
 
 from flagtrail.connector import Stream
 from flagtrail.errors import AccessDenied, SourceError, UnexpectedResponse
+from flagtrail.holdings import provisional
 from flagtrail.plan import Job, plan
 from flagtrail.readers import Readers
 from flagtrail.report import Nobody, Report, StreamReport, Watch
 from flagtrail.source import AHEAD, Source
 from flagtrail.store import Store
 from flagtrail.when import spoken
-from flagtrail.window import Window, iso, subtract
+from flagtrail.window import EPOCH, Window, iso, subtract
 
 DISCOVER_EVERY = 600.0  # seconds between looks for new projects, environments and organizations
 RETRY_GAP = timedelta(hours=1)  # a window that cannot be read whole is tried again after this
@@ -43,6 +44,7 @@ class Session:
         self._discovered = float("-inf")
         self._discovering = threading.Lock()
         self.stopping = threading.Event()
+        self._begun: set[str] = set()
         self._refused: dict[str | None, tuple[AccessDenied, float]] = {}
 
     def __enter__(self) -> Self:
@@ -172,13 +174,26 @@ class Session:
                 state.gaps = len(unreadable)
                 kept = wanted.after(kept_since) if (kept_since := self.source.kept_since(now)) else wanted
                 if kept is not None:
-                    jobs += plan(self.source.connector, self.api, stream, kept, [*covered, *unreadable])
+                    done = [*self._finished(stream, covered), *unreadable]
+                    jobs += plan(self.source.connector, self.api, stream, kept, done)
             except AccessDenied as error:
                 if error.status == 401:
                     raise
                 report.refused[stream.name] = error
                 state.error = str(error)
         return sorted(jobs, key=lambda job: job.window.until, reverse=True)
+
+    def _finished(self, stream: Stream, covered: list[Window]) -> list[Window]:
+        """Return what is covered, at a session's first run without that which the vendor will still change.
+
+        So that is read again. A session that lives longer has upkeep to do so.
+        """
+        if stream.name in self._begun:
+            return covered
+        self._begun.add(stream.name)
+        since = self.source.kept_since(self.now()) or EPOCH
+        unfinished = provisional(self.store, self.source.name, stream.log, since)
+        return [part for window in covered for part in subtract(window, unfinished)]
 
     def register(self, stream: Stream, now: datetime) -> None:
         """Make a stream known to the store; raises AccessDenied when it was another account's log before."""

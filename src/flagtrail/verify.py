@@ -16,7 +16,7 @@ from flagtrail.again import LONGEST, Reader, Stopped
 from flagtrail.api import Api
 from flagtrail.compare import Comparison
 from flagtrail.connector import Stream
-from flagtrail.errors import AccessDenied, SourceError
+from flagtrail.errors import AccessDenied, RateLimited, SourceError, Unavailable
 from flagtrail.holdings import Held, mark_vanished
 from flagtrail.report import Nobody, StreamVerification, Verification, Watch
 from flagtrail.source import Source
@@ -28,6 +28,7 @@ from flagtrail.window import MILLISECOND, Window, from_ms
 
 AT_ONCE = timedelta(days=7)  # the longest window whose contents are compared at once
 BELIEVED = timedelta(days=1)  # how long numbers are believed, or doubted, after they were compared with the list
+STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next verification
 TRUSTED = "trusted"
 AGING = timedelta(hours=1)  # what is so close to the vendor's retention may go while it is compared
 
@@ -157,10 +158,10 @@ class Verifier:
 
     def _piece(self, comparison: Comparison, piece: Window, method: Method) -> list[Verdict]:
         """Return the verdicts on one window, stored; none when an error ended it, which goes into the report."""
-        if self.over.is_set() or self.stop.is_set():
+        state = self.report.streams[comparison.stream.name]
+        if self.over.is_set() or self.stop.is_set() or state.failures >= STRIKES:
             return []
         compare = comparison.by_contents if method is Method.CONTENTS else comparison.by_counts
-        state = self.report.streams[comparison.stream.name]
         bound = log.bind(source=self.source.name, stream=comparison.stream.name, window=str(piece))
         try:
             verdicts = list(compare(piece))
@@ -190,9 +191,11 @@ class Verifier:
                 comparison.look_for_missing(piece)
 
     def _fail(self, state: StreamVerification, error: SourceError) -> None:
-        """Write an error into the report; one that is not about this stream alone ends the verification."""
+        """Write an error into the report, and decide what else of the stream or of the source it ends."""
         state.error = state.error or str(error)
-        if not isinstance(error, AccessDenied) or error.status == 401:
+        state.failures += STRIKES if isinstance(error, AccessDenied) else 1
+        signed_out = isinstance(error, AccessDenied) and error.status == 401
+        if signed_out or isinstance(error, Unavailable | RateLimited):
             self.report.error = self.report.error or str(error)
             self.over.set()
 

@@ -114,6 +114,13 @@ def _finding_lines(streams: list[StreamStatus]) -> Iterator[Text]:
             left = stream.ages_out_at - datetime.now(UTC)
             when = f"in {spoken(left)}" if left > timedelta() else "now"
             yield Text(f"  {title}: entries that were not read yet age out at the vendor {when}", style="bold red")
+        if stream.likely_retention:
+            days = spoken(stream.likely_retention)
+            yield Text(
+                f"  {title}: its oldest entry was just younger than {days} when it was read; if that is how long the "
+                f'vendor keeps entries, set retention = "{days}", so that older time is not taken for empty',
+                style="yellow",
+            )
         for verdict in stream.verdicts:
             if verdict.outcome is Outcome.DIFFERS:
                 where = f"{local(verdict.window.since)} to {local(verdict.window.until)}"
@@ -209,4 +216,5 @@ def _plain_status(stream: StreamStatus) -> dict[str, Any]:
         "vanished": stream.vanished,
         "ages_out_at": stream.ages_out_at,
         "details_open": stream.details_open,
+        "likely_retention_seconds": stream.likely_retention.total_seconds() if stream.likely_retention else None,
     }

@@ -19,8 +19,8 @@ class StreamStatus:
 
     `wanted` ends where it could be covered at the last sync: at the vendor's time less the settling time. `verdicts`
     are the newest on each moment. `healed` counts the entries that verifications found missing, `vanished` those that
-    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched. `first_age` is how
-    old the oldest event was when it was stored.
+    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched. `first_age`
+    is how old the oldest event was when it was stored.
     """
 
     state: StreamState

@@ -167,7 +167,8 @@ def test_backfill_expects_reads_and_is_done_the_second_time(
 
 def test_connectors_lists_the_settings(flagtrail: Flagtrail) -> None:
     listed = json.loads(flagtrail("connectors", "-o", "json").stdout)
-    assert {setting["name"] for setting in listed["launchdarkly"]} == {"token", "base_url", "flag_events"}
+    names = {setting["name"] for setting in listed["launchdarkly"]}
+    assert names == {"token", "base_url", "flag_events", "only", "details"}
     assert all(setting["about"] for settings in listed.values() for setting in settings)
     assert "organizations" in flagtrail("connectors").stdout
 

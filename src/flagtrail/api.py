@@ -223,7 +223,7 @@ class Api:
         raise UnexpectedResponse(f"{self.host} answers {status} to {response.request.url.path}{said}")
 
     def _parse(self, response: httpx.Response, body: bytes) -> Any:
-        kind = response.headers.get("content-type", "")
+        kind = self._clean(response.headers.get("content-type", ""))[:100]
         if "json" not in kind.lower():
             raise UnexpectedResponse(f"{self.host} sent {kind or 'a body of no stated type'} instead of JSON")
         try:

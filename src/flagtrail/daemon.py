@@ -1,8 +1,11 @@
 """Runs every source on its schedule until it is told to stop."""
 
+import queue
 import signal
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -19,6 +22,8 @@ from flagtrail.sync import Session
 from flagtrail.upkeep import fetch_details, verify_due
 
 UPKEEP = 60.0  # seconds between looks for verifications that are due and full forms that are wanted
+AWAKE = 1.0  # seconds that a signal may have to wait
+JUMP = 5.0  # seconds between our clock and the passing of time after which somebody has set it: ticks are due anew
 GRACE = 4.0  # seconds for the pages under way to be stored; then the rest stays a gap for the next start
 
 log = structlog.get_logger()
@@ -32,7 +37,7 @@ class Daemon:
         self.sources = sources
         self.store = store
         self.after = after
-        self.stopped = threading.Event()
+        self.stopped: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be put to within a signal's handler
         self.sessions = [Session(source, store) for source in sources]
 
     def run(self) -> bool:
@@ -55,12 +60,12 @@ class Daemon:
                 signal.signal(number, self._signalled)
         scheduler.start()
         log.info("daemon_started", sources=[source.name for source in self.sources], store=self.store.shown)
-        self.stopped.wait()
+        self._wait(scheduler)
         return self._shut_down(scheduler)
 
     def stop(self) -> None:
         """Make `run` return soon."""
-        self.stopped.set()
+        self.stopped.put(None)
 
     def tick(self, session: Session) -> Report | None:
         """Fill the gaps of one source once; what goes wrong is logged, and tried again at the next tick."""
@@ -100,7 +105,19 @@ class Daemon:
             log.exception("upkeep_crashed", source=name)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        self.stopped.set()
+        self.stopped.put(None)
+
+    def _wait(self, scheduler: BackgroundScheduler) -> None:
+        """Wait for the end, awake each second: a signal may reach another thread, and somebody may set our clock."""
+        ahead = time.time() - time.monotonic()
+        while True:
+            with suppress(queue.Empty):
+                return self.stopped.get(timeout=AWAKE)
+            if abs(time.time() - time.monotonic() - ahead) > JUMP:
+                ahead = time.time() - time.monotonic()
+                log.warning("clock_was_set", now=str(datetime.now(UTC)))
+                for job in scheduler.get_jobs():
+                    job.modify(next_run_time=datetime.now(UTC))
 
     def _shut_down(self, scheduler: BackgroundScheduler) -> bool:
         log.info("daemon_stopping")

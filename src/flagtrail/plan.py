@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from flagtrail.api import Api
 from flagtrail.connector import Connector, Count, Stream
-from flagtrail.errors import SourceError
+from flagtrail.errors import AccessDenied, SourceError
 from flagtrail.window import Window, subtract
 
 PAGES = 10  # full pages that one job should hold: enough to keep readers busy, few enough to share out evenly
@@ -39,10 +39,15 @@ def plan(connector: Connector, api: Api, stream: Stream, wanted: Window, covered
 
 
 def _counts(connector: Connector, api: Api, stream: Stream, gap: Window) -> list[Count]:
-    """Return the vendor's counts, or none when it does not give them: they only size the work."""
+    """Return the vendor's counts, or none when it does not give them: they only size the work.
+
+    Raises AccessDenied with status 401 when the credential itself is refused.
+    """
     try:
         return connector.counts(api, stream, gap) or []
-    except SourceError:
+    except SourceError as error:
+        if isinstance(error, AccessDenied) and error.status == 401:
+            raise
         return []
 
 

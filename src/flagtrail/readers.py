@@ -28,6 +28,7 @@ GROUP = 200  # pages that one transaction may hold
 WAITING = 64  # pages that may wait for the store before readers wait too
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next run
 SILENCE = 8  # failures to reach the vendor, with nothing heard in between, after which it counts as down
+DIED = "the readers ended without a word: the machine may have run out of memory or threads"
 UNDATED = "the answers carry no Date that can be trusted, so what was read cannot be counted as covered"
 
 log = structlog.get_logger()
@@ -69,7 +70,7 @@ class Readers:
         for reader in readers:
             reader.start()
         try:
-            self.store_pages(len(readers))
+            self.store_pages(readers)
         except BaseException:
             self.broken.set()
             raise
@@ -81,10 +82,17 @@ class Readers:
                 state.error = state.error or self.report.error
         self.watch.ended()
 
-    def store_pages(self, reading: int) -> None:
+    def store_pages(self, readers: list[threading.Thread]) -> None:
         """Store pages as they come until every reader is done; those that wait together share a transaction."""
+        reading = len(readers)
         while reading:
-            pages = [self.pages.get()]
+            try:
+                pages = [self.pages.get(timeout=1.0)]
+            except queue.Empty:
+                if not any(reader.is_alive() for reader in readers) and self.pages.empty():
+                    self.report.error = self.report.error or DIED  # for want of memory, they could not even say so
+                    return
+                continue
             while len(pages) < GROUP and not self.pages.empty():
                 pages.append(self.pages.get())
             reading -= pages.count(None)

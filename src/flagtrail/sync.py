@@ -20,7 +20,7 @@ from flagtrail.plan import Job, plan
 from flagtrail.readers import Readers
 from flagtrail.report import Nobody, Report, StreamReport, Watch
 from flagtrail.source import AHEAD, Source
-from flagtrail.store import Store
+from flagtrail.store import Gap, Store
 from flagtrail.when import spoken
 from flagtrail.window import EPOCH, Window, iso, subtract
 
@@ -168,9 +168,7 @@ class Session:
                 covered = self.store.coverage(*name)
                 if register:
                     self._note_lost(stream, wanted, covered, now)
-                recent = datetime.now(UTC) - RETRY_GAP
-                gaps = self.store.gaps(*name)
-                unreadable = [gap.window for gap in gaps if gap.seen_at and (gap.permanent or gap.seen_at > recent)]
+                unreadable = [gap.window for gap in self.store.gaps(*name) if gap.permanent or _just_tried(gap)]
                 state.gaps = len(unreadable)
                 kept = wanted.after(kept_since) if (kept_since := self.source.kept_since(now)) else wanted
                 if kept is not None:
@@ -225,3 +223,9 @@ class Session:
                 values = {"succeeded_at": now, "failed_at": None, "error": None}
                 values |= {"wanted_since": self.source.wanted_since(started), "settled_at": self._settled(started)}
             self.store.note(self.source.name, name, **values)
+
+
+def _just_tried(gap: Gap) -> bool:
+    """Return whether a window was tried in vain a short while ago, by our clock, which may have been set since."""
+    now = datetime.now(UTC)
+    return gap.seen_at is not None and now - RETRY_GAP < gap.seen_at <= now

@@ -4,6 +4,7 @@ Data goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 fine
 its vendor, 2 wrong use or config, 130 interrupted.
 """
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -58,4 +59,7 @@ def main() -> None:
         code = INTERRUPTED
     if code == INTERRUPTED:
         showing.say("interrupted; what is stored stays, and the same command goes on from there")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)  # a thread may still wait for a vendor: every commit is whole, so it can be left behind
     sys.exit(code)

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -14,6 +14,8 @@ from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
 
+AWAKE = 1.0  # seconds that a signal may have to wait: it may reach another thread than the one that sleeps here
+GRACE = 4.0  # seconds for the pages under way to be stored; then the rest stays a gap for the next time
 Done = TypeVar("Done")
 
 
@@ -23,14 +25,21 @@ def at_once(sources: list[Source], store: Store, work: Callable[[Session, "Bar"]
     with _progress(quiet) as progress, contextlib.ExitStack() as open_sessions:
         for session in sessions:
             open_sessions.enter_context(session)
-        with _terminable(), ThreadPoolExecutor(len(sessions)) as pool:
+        pool = ThreadPoolExecutor(len(sessions))
+        with _terminable():
+            bars = [Bar(progress, session.source.name) for session in sessions]
+            running = [pool.submit(work, *pair) for pair in zip(sessions, bars, strict=True)]
             try:
-                bars = [Bar(progress, session.source.name) for session in sessions]
-                return list(pool.map(lambda pair: work(*pair), zip(sessions, bars, strict=True)))
+                while wait(running, timeout=AWAKE).not_done:
+                    pass
+                return [done.result() for done in running]
             except BaseException:
                 for session in sessions:
                     session.stop()
+                wait(running, timeout=GRACE)
                 raise
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Bar:

@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test faults histories lint format docs clean
+.PHONY: demo test faults histories mutants lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -16,9 +16,13 @@ demo: $(VENV)/.demo-ready
 test: lint
 	$(RUN) pytest -n auto $(ARGS)
 
-# Random histories of vendors, failures and crashes against the promises; FLAGTRAIL_HISTORIES=500 tries more of them.
+# Random histories of vendors, failures and crashes against the promises: many more of them than `make test` tries.
 histories: $(VENV)/.test-ready
-	$(RUN) pytest -n auto tests/properties $(ARGS)
+	FLAGTRAIL_HISTORIES=$${FLAGTRAIL_HISTORIES:-150} $(RUN) pytest -n auto --timeout 7200 tests/properties $(ARGS)
+
+# Bugs planted in a copy, one at a time, and a table of the tests that catch them; ARGS=vanished tries only some.
+mutants: $(VENV)/.test-ready
+	$(RUN) tests.properties.mutants $(ARGS)
 
 # Every fault that must not cost an entry, and a table of what it cost.
 faults: $(VENV)/.test-ready

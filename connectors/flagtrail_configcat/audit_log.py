@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from flagtrail.api import Api
-from flagtrail.connector import Count, Hole, Page
+from flagtrail.connector import Count, Hole, Page, usable
 from flagtrail.errors import Redirected, UnexpectedResponse
 from flagtrail.event import Record
 from flagtrail.window import Window, from_ms, iso
@@ -31,16 +31,20 @@ WALKS = 6
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One understood answer: its items, how many the vendor counts in all, and whether there is a next page."""
+    """One understood answer: its items, how many the vendor counts in all, and whether there is a next page.
+
+    `odd` says what is wrong with an item that was left out because it has no usable id or time.
+    """
 
     items: list[Record]
     total: int
     more: bool
     date: datetime | None
+    odd: str | None = None
 
 
-def pages(api: Api, organization: str, span: Window) -> Iterator[Page]:
-    """Yield a span's items from V2, newest part first."""
+def pages(api: Api, organization: str, span: Window) -> Iterator[Page | Hole]:
+    """Yield a span's items from V2, newest part first; around an unusable item there is a hole of at most a second."""
     sheet = _ask(api, organization, span, 1)
     if len(sheet.items) == sheet.total:
         if sheet.more:
@@ -48,7 +52,9 @@ def pages(api: Api, organization: str, span: Window) -> Iterator[Page]:
         yield Page(sheet.items, span, sheet.date)
         return
     yield Page(sheet.items, None, sheet.date)  # worth keeping already; it proves nothing yet
-    if span.length <= SECOND:
+    if span.length <= SECOND and sheet.odd:
+        yield Hole(span, sheet.odd, expected=sheet.total)
+    elif span.length <= SECOND:
         yield from _walk_until_stable(api, organization, span)
     else:
         for part in reversed(_divided(span, sheet)):
@@ -111,16 +117,16 @@ def v1_pages(api: Api, organization: str, span: Window) -> Iterator[Page | Hole]
     ):  # the announced V2 answer on the V1 path: at most one page, so asked again as V2
         yield from pages(api, organization, span)
         return
-    items = _items(api, body)
+    items, odd = _items(api, body)
     # Exactly a V2 page may be all that a silent redirect shows; only other numbers prove the span.
-    if len(items) != PAGE:
+    if len(body) != PAGE and not odd:
         yield Page(items, span, date)
     elif span.length > SECOND:
         yield Page(items, None, date)
         for half in reversed(span.split(2)):
             yield from v1_pages(api, organization, half)
     else:
-        yield Hole(span, f"V1 shows exactly {PAGE} items in a second, and may be cutting it off", items)
+        yield Hole(span, odd or f"V1 shows exactly {PAGE} items in a second, and may be cutting it off", items)
 
 
 def _ask(api: Api, organization: str, span: Window, number: int, size: int = PAGE) -> Sheet:
@@ -130,16 +136,18 @@ def _ask(api: Api, organization: str, span: Window, number: int, size: int = PAG
     paging: Any = body.get("paging") if isinstance(body, dict) else None
     if not isinstance(paging, dict) or type(paging.get("totalCount")) is not int or "hasNext" not in paging:
         raise UnexpectedResponse(f"{api.host} answers without `paging`: nothing proves that its list is whole")
-    return Sheet(_items(api, body.get("data")), paging["totalCount"], bool(paging["hasNext"]), date)
+    items, odd = _items(api, body.get("data"))
+    return Sheet(items, paging["totalCount"], bool(paging["hasNext"]), date, odd)
 
 
-def _items(api: Api, items: Any) -> list[Record]:
+def _items(api: Api, items: Any) -> tuple[list[Record], str | None]:
+    """Return the items of an answer that can be used, and what is wrong with the first that cannot."""
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UnexpectedResponse(f"{api.host} answers without a list of audit log items")
-    ids = [id_and_ms(item)[0] for item in items]
-    if len(set(ids)) != len(ids):
+    good, known, odd = usable(items, id_and_ms)
+    if len({id for id, _ in known}) != len(known):
         raise UnexpectedResponse(f"{api.host} shows an item twice in one answer")
-    return items
+    return good, next(iter(odd.values()), None)
 
 
 def _bounds(span: Window) -> dict[str, str]:

@@ -81,6 +81,10 @@ class LaunchDarkly(Connector):
         body = api.get("/api/v2/caller-identity").body
         identity = body if isinstance(body, dict) else {}
         account, credential = identity.get("accountId"), _fingerprint(identity)
+        if account is None and credential is None:  # every field is optional, but not all of them
+            raise UnexpectedResponse(
+                f"{api.host} does not say whose token it is: nothing tells one account from another"
+            )
         name, label = filters.named(audit_log.STREAM, self._filters) if self._filters else (audit_log.STREAM, None)
         yield Stream(name, page=PAGE, label=label, account=account, log=audit_log.STREAM, credential=credential)
         for scope in self._scopes(api):
@@ -188,12 +192,15 @@ def _environments(api: Api) -> Iterator[tuple[str, str]]:
 
 def _catalogue(api: Api, path: str, params: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield every item of a list that is paged by offset, until an answer has no next page."""
-    offset = 0
+    offset, seen = 0, set[str]()
     while True:
         body = api.get(path, {**params, "limit": CATALOGUE_PAGE, "offset": offset}).body
         items = body.get("items") if isinstance(body, dict) else None
         if not isinstance(items, list) or not all(isinstance(i, dict) and isinstance(i.get("key"), str) for i in items):
             raise UnexpectedResponse(f"{api.host}{path} answers without a list of items that have keys")
+        if items and seen.issuperset(item["key"] for item in items):
+            raise UnexpectedResponse(f"{api.host}{path} lists without an end")
+        seen.update(item["key"] for item in items)
         yield from items
         offset += len(items)
         if not items or "next" not in (body.get("_links") or {}):

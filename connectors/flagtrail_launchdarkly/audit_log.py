@@ -13,7 +13,7 @@ from flagtrail.api import Api
 from flagtrail.connector import Hole, Page
 from flagtrail.window import Window
 from flagtrail_launchdarkly.burst import read_burst
-from flagtrail_launchdarkly.listing import Statement, ask
+from flagtrail_launchdarkly.listing import Sheet, Statement, ask
 
 STREAM = "audit_log"
 
@@ -33,12 +33,26 @@ def pages(api: Api, window: Window, filters: list[Statement] | None = None) -> I
             inclusive = True
             continue
         if not sheet.more:
-            yield Page(sheet.records, Window.of_ms(window.since_ms, top), sheet.date)
+            yield from _parts(sheet, Window.of_ms(window.since_ms, top))
             return
         oldest = sheet.dates[-1]
         if oldest < top - 1:
             top, covered = oldest + 1, top
-            yield Page(sheet.records, Window.of_ms(max(top, window.since_ms), covered), sheet.date)
+            yield from _parts(sheet, Window.of_ms(max(top, window.since_ms), covered))
         else:
             top -= 1
             yield read_burst(api, top, sheet, inclusive=inclusive, filters=filters)
+
+
+def _parts(sheet: Sheet, covers: Window) -> Iterator[Page | Hole]:
+    """Yield a page that covers a window, with a hole where an entry on it cannot be used."""
+    if sheet.odd is None:
+        yield Page(sheet.records, covers, sheet.date)
+        return
+    reason, newer, older = sheet.odd
+    top = covers.until_ms if newer is None else min(newer + 1, covers.until_ms)
+    bottom = covers.since_ms if older is None else max(older, covers.since_ms)
+    yield Page(sheet.records, Window.of_ms(top, covers.until_ms) if top < covers.until_ms else None, sheet.date)
+    yield Hole(Window.of_ms(bottom, top), reason)
+    if bottom > covers.since_ms:
+        yield Page((), Window.of_ms(covers.since_ms, bottom), sheet.date)

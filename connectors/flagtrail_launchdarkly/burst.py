@@ -35,6 +35,7 @@ def read_burst(
     """
     burst = _Burst(api, ms, inclusive, filters, date=listed.date)
     shown = burst.keep(listed)
+    burst.doubt = listed.odd.reason if listed.odd else None
     burst.divide({}, "resource", shown)
     window = Window.of_ms(ms, ms + 1)
     expected = count_of(api, ms, filters)
@@ -80,6 +81,7 @@ class _Burst:
         if sheet.date is None or (self.date is not None and sheet.date < self.date):
             self.date = sheet.date
         records = self.keep(sheet)
+        self.doubt = self.doubt or (sheet.odd.reason if sheet.odd else None)
         self.searched.update(record["_id"] for record in records)
         return records, not sheet.more or len(records) < len(sheet.records)
 

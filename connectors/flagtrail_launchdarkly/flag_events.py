@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from flagtrail.api import Api
-from flagtrail.connector import Count, Page
+from flagtrail.connector import Count, Hole, Page, usable
 from flagtrail.errors import UnexpectedResponse
 from flagtrail.window import Window
 from flagtrail_launchdarkly.events import flag_event_id_and_ms
@@ -21,11 +21,16 @@ STREAM = "flag_events"
 PAGE = 100  # the vendor's maximum
 SPAN = timedelta(days=7)  # the vendor's own default; longer spans are not known to work
 TRIES = 3
+HOUR = timedelta(hours=1)
 BETA = {"ld-api-version": "beta"}  # without it: 403
 
 
-def pages(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[Page]:
-    """Yield the window's flag events; tries again, then halves it, while pages and totals do not add up."""
+def pages(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[Page | Hole]:
+    """Yield the window's flag events; tries again, then halves it, while pages and totals do not add up.
+
+    Around an event without a usable id or time there is a hole of at most an hour.
+    """
+    odd: str | None = None
     for _ in range(TRIES):
         ids: set[str] = set()
         totals: set[int] = set()
@@ -33,12 +38,19 @@ def pages(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[Page]:
         for number, (body, date) in enumerate(_walk(api, scope, window)):
             first = date if number == 0 else first
             totals.add(body["totalCount"])
-            ids.update(flag_event_id_and_ms(item)[0] for item in body["items"])
-            yield Page(body["items"], None, date)
+            events, known, wrong = usable(body["items"], flag_event_id_and_ms)
+            ids.update(id for id, _ in known)
+            odd = odd or next(iter(wrong.values()), None)
+            yield Page(events, None, date)
         if totals == {len(ids)}:
             yield Page((), window, first)
             return
-    if max(totals) > PAGE and window.length > timedelta(milliseconds=1):
+        if odd:
+            break
+    if odd and window.length <= HOUR:
+        yield Hole(window, odd)
+        return
+    if (odd or max(totals) > PAGE) and window.length > timedelta(milliseconds=1):
         for half in reversed(window.split(2)):
             yield from pages(api, scope, half)
         return
@@ -62,7 +74,7 @@ def _walk(api: Api, scope: tuple[str, ...], window: Window) -> Iterator[tuple[di
         if cursor is None or not body["items"]:
             return
         known = len(seen)
-        seen.update(flag_event_id_and_ms(item)[0] for item in body["items"])
+        seen.update(id for id, _ in usable(body["items"], flag_event_id_and_ms)[1])
         if len(seen) == known or known > body["totalCount"] + PAGE:
             raise UnexpectedResponse(f"{api.host}{PATH} pages without an end")
 
@@ -84,7 +96,9 @@ def _ask(
     if cursor is not None:
         params["after"] = cursor
     body, date = api.get(PATH, params, headers=BETA)
-    if not isinstance(body, dict) or not isinstance(body.get("items"), list) or type(body.get("totalCount")) is not int:
+    items = body.get("items") if isinstance(body, dict) else None
+    understood = isinstance(items, list) and all(isinstance(item, dict) for item in items)
+    if not understood or type(body.get("totalCount")) is not int:
         raise UnexpectedResponse(f"{api.host}{PATH} answers without a list of events and their total")
     return body, date
 

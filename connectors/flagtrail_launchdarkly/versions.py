@@ -24,7 +24,9 @@ IDENTITIES = ("_id", "key", "id")
 
 # SDK keys are among them. The words are found at the end of a name: `secureMode` and `tokenId` are none.
 SECRET = re.compile(
-    r"(api|sdk|mobile|private|license|signing)_?key$|(secret|token|password|credentials?)$", re.IGNORECASE
+    r"((api|sdk|mobile|private|license|signing)_?keys?|secrets?|tokens?|passwords?|credentials?|authorization|headers?"
+    r"|(?<![a-z])urls?)(?=$|[.\[])",
+    re.IGNORECASE,
 )
 
 

@@ -12,7 +12,7 @@ from flagtrail.store import Store
 from flagtrail.window import Window
 
 LONGEST = timedelta(days=31)  # compared at once: a month's times fit into memory
-BATCH = 50  # pages stored in one transaction
+BATCH = 10  # pages stored in one transaction
 
 
 class Stopped(Exception):
@@ -26,7 +26,7 @@ class Again:
     shown: set[str] = field(default_factory=set)
     found: int = 0
     changed: int = 0
-    hole: str | None = None
+    holes: list[Hole] = field(default_factory=list)
 
     def and_then(self, other: "Again") -> "Again":
         """Return what two readings have shown together."""
@@ -34,7 +34,7 @@ class Again:
             self.shown | other.shown,
             self.found + other.found,
             self.changed + other.changed,
-            self.hole or other.hole,
+            [*self.holes, *other.holes],
         )
 
 
@@ -58,8 +58,8 @@ class Reader:
             for page in self.source.connector.pages(self.api, self.stream, piece):
                 self.check_stop()
                 if isinstance(page, Hole) and page.window.clip(window):
-                    again.hole = page.reason
-                readings.append(self.source.reading(self.stream, page.records))
+                    again.holes.append(page)
+                readings.append(self.source.reading(self.stream, page.records, thorough=True))
                 if len(readings) >= BATCH:
                     self._store(readings, window, again)
         self._store(readings, window, again)

@@ -246,7 +246,8 @@ class Api:
         cleaned = str(text)
         for secret in self._secrets:
             cleaned = cleaned.replace(secret, "***")
-        return cleaned
+        # What neither a log nor a database takes.
+        return cleaned.replace("\0", "").encode("utf-8", "replace").decode()
 
     def _same_host(self, response: httpx.Response) -> str | None:
         target = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))

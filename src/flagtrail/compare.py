@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from flagtrail.again import LONGEST, Again, Reader
-from flagtrail.connector import Count
+from flagtrail.connector import Count, Hole
 from flagtrail.errors import AccessDenied, UnexpectedResponse
 from flagtrail.holdings import Held, held, times
 from flagtrail.numbers import Times, between_quiet, samples, suspects
@@ -23,6 +23,7 @@ from flagtrail.window import MILLISECOND, Window, merge, subtract
 
 PARTS = 500  # parts of a window whose numbers are asked for together
 SEVERAL = 7  # another number of parts: the same total must come out
+ROOM = 16  # edges around a window in which a quiet moment is looked for
 SAMPLES = 7  # small windows to choose from when the vendor's numbers are tried
 PAGES = 3  # full pages that are read again rather than narrowed further
 SHARED = "the table also holds entries of this log that another filter has let through"
@@ -42,6 +43,7 @@ class Comparison:
     healed: list[Verdict] = field(default_factory=list)  # what was found while numbers were tried
     distrusted: str | None = None  # why the vendor's numbers are not believed
     silent: str | None = None  # why it tells none
+    shown_any: bool = False  # whether the vendor has shown or counted any entry
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -87,12 +89,24 @@ class Comparison:
         narrowed = merge(between_quiet(part, window, times) for part in differing) or [window]
         log.info("counts_differ", source=self.source.name, stream=self.stream.name, window=str(window), expected=told,
                  stored=stored)  # fmt: skip
-        for part in subtract(window, narrowed):
-            yield self._verdict(
-                part, Outcome.VERIFIED, expected=(n := times.count(part.since_ms, part.until_ms)), stored=n
-            )
         for part in narrowed:
             yield from self._narrowed(part, window, parts, times)
+        for part in subtract(window, narrowed):
+            yield from self._whole(part, times)
+
+    def _whole(self, part: Window, times: Times) -> Iterator[Verdict]:
+        """Yield verdicts by one number for a window: a part's edge may have hidden that one is missing beside it."""
+        parts, why_not = self._numbers(part, 1)
+        told, stored = sum(count.records for count in parts), times.count(part.since_ms, part.until_ms)
+        if why_not:
+            yield self._verdict(part, Outcome.NOT_VERIFIABLE, reason=why_not)
+        elif told == stored:
+            yield self._verdict(part, Outcome.VERIFIED, expected=told, stored=stored)
+        elif max(told, stored) <= PAGES * self.stream.page or (middle := _middle(part, times)) is None:
+            yield from self._read_again(part)
+        else:
+            yield from self._whole(Window.of_ms(part.since_ms, middle), times)
+            yield from self._whole(Window.of_ms(middle, part.until_ms), times)
 
     def _narrowed(self, part: Window, whole: Window, parts: Iterable[Count], times: Times) -> Iterator[Verdict]:
         """Yield verdicts on a window whose numbers differ: narrower ones, or after reading it again."""
@@ -103,7 +117,7 @@ class Comparison:
         elif part.length * 2 <= whole.length:
             yield from self._compared(part, times)
         else:
-            middle = times.quiet((part.since_ms + part.until_ms) // 2, part.since_ms + 1, part.until_ms - 1)
+            middle = _middle(part, times)
             if middle is None:
                 yield from self._read_again(part)
                 return
@@ -111,22 +125,45 @@ class Comparison:
                 yield from self._compared(half, times)
 
     def _read_again(self, window: Window) -> Iterator[Verdict]:
-        """Yield the verdict on a window that was read again, and whether its numbers are those of the list now."""
+        """Yield the verdict on a window that was read again, and whether its numbers are those of the list now.
+
+        Nothing is said of one whose numbers are moving.
+        """
         if self.distrusted:
             yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=self.distrusted)
             return
-        [verdict] = self._contents(window, Method.COUNTS)
-        parts, why_not = self._numbers(window, 1)
-        told = sum(part.records for part in parts)
-        if verdict.outcome is Outcome.DIFFERS or (not why_not and told == verdict.expected):
-            yield verdict
+        tries: list[tuple[Verdict, int]] = []
+        around = window
+        for _ in range(2):
+            [verdict] = self._contents(around, Method.COUNTS)
+            if verdict.outcome is Outcome.DIFFERS:
+                yield verdict
+                return
+            parts, why_not = self._numbers(around, 1)
+            tries.append((verdict, sum(part.records for part in parts)))
+            if why_not or tries[-1][1] == verdict.expected:
+                break
+            around = self._quiet_around(window)  # what was found may lie just where it was quiet before
+        verdict, told = _together([verdict for verdict, _ in tries], window), tries[-1][1]
+        agrees = told == tries[-1][0].expected
+        if not why_not and not agrees and len({told for _, told in tries}) > 1:
             return
-        why_not = why_not or self._disagreement_besides(window)
+        why_not = why_not or (None if agrees else self._disagreement_besides(window))
         if why_not:
             yield verdict._replace(outcome=Outcome.NOT_VERIFIABLE, reason=why_not)
+        elif agrees:
+            yield verdict
         else:
             reason = f"the vendor counts {told} entries and lists {verdict.expected}"
             yield verdict._replace(outcome=Outcome.DIFFERS, expected=told, reason=reason)
+
+    def _quiet_around(self, window: Window) -> Window:
+        """Return the least window around one that ends at moments which are quiet by what is stored now."""
+        room = self.edge_ms * ROOM
+        near = self._times(Window.of_ms(max(0, window.since_ms - room), window.until_ms + room))
+        low = near.quiet(window.since_ms, max(0, window.since_ms - room), window.since_ms)
+        high = near.quiet(window.until_ms, window.until_ms, window.until_ms + room)
+        return Window.of_ms(window.since_ms if low is None else low, window.until_ms if high is None else high)
 
     # Whether numbers can be believed.
 
@@ -134,21 +171,25 @@ class Comparison:
         """Return how the vendor's numbers of a few windows differ from what it lists there; None when they do not."""
         with self.lock:
             for window in windows:
-                again = self.reader.read(window)
-                listed = len(again.shown)
-                if again.found:
-                    counted = {"expected": listed, "stored": listed, "found": again.found}
-                    self.healed.append(self._verdict(window, Outcome.HEALED, **counted))
-                for parts in (1, SEVERAL):
-                    counts, why_not = self._numbers(window, parts)
-                    told = sum(count.records for count in counts)
-                    if not why_not and told != listed:
-                        why_not = (
-                            f"the vendor's counts are not those of its list: it counts {told} where it lists {listed}"
-                        )
-                    if why_not:
-                        self.distrusted = None if self.silent else why_not
-                        return why_not
+                why_not = self._tried(window) and self._tried(window)  # once more: an entry may just have appeared
+                if why_not:
+                    self.distrusted = None if self.silent else why_not
+                    return why_not
+        return None
+
+    def _tried(self, window: Window) -> str | None:
+        """Return how the vendor's numbers of a window differ from what it lists there; None when they do not."""
+        again = self.reader.read(window)
+        listed = len(again.shown)
+        if again.found:
+            counted = {"expected": listed, "stored": listed, "found": again.found}
+            self.healed.append(self._verdict(window, Outcome.HEALED, **counted))
+        for parts in (1, SEVERAL):
+            counts, why_not = self._numbers(window, parts)
+            told = sum(count.records for count in counts)
+            if why_not or told != listed:
+                not_those = f"the vendor's counts are not those of its list: it counts {told} where it lists {listed}"
+                return why_not or not_those
         return None
 
     def samples(self, window: Window, count: int, *, besides: Window | None = None) -> list[Window]:
@@ -158,10 +199,11 @@ class Comparison:
 
     def _disagreement_besides(self, window: Window) -> str | None:
         """Return why numbers that are wrong in one window are not believed in others either; None if they are."""
-        newest = self.store.coverage(self.source.name, self.stream.name)[-1]
-        month = Window(max(newest.since, newest.until - LONGEST), newest.until)
-        others = self.samples(month, SAMPLES // 2, besides=window)
-        return self.disagreement(others) if others else "there is nothing else to try the vendor's numbers with"
+        for covered in reversed(self.store.coverage(self.source.name, self.stream.name)):
+            month = Window(max(covered.since, covered.until - LONGEST), covered.until)
+            if others := self.samples(month, SAMPLES // 2, besides=window):
+                return self.disagreement(others)
+        return "there is nothing else to try the vendor's numbers with"
 
     def _numbers(self, window: Window, parts: int) -> tuple[list[Count], str | None]:
         """Return the vendor's numbers, or why there are none."""
@@ -178,6 +220,7 @@ class Comparison:
             self.silent = f"the vendor's numbers are not understood: {error}"
         else:
             if told is not None:
+                self.shown_any |= any(count.records for count in told)
                 return told, None
             self.silent = NO_NUMBERS
         return [], self.silent
@@ -196,12 +239,14 @@ class Comparison:
     def _contents(self, window: Window, method: Method) -> Iterator[Verdict]:
         again = self.reader.read(window)
         missing = self._missing(window, again)
-        if missing and not again.hole:
+        self.shown_any |= bool(again.shown)
+        if missing and not again.holes:
             again = again.and_then(self.reader.read(window))  # what two readings in a row do not show is not shown
             missing = self._missing(window, again)
         outcome, reason = Outcome.HEALED if again.found else Outcome.VERIFIED, None
-        if again.hole:
-            outcome, reason = Outcome.DIFFERS, f"it cannot be read whole any more: {again.hole}"
+        if again.holes:
+            outcome, reason = Outcome.DIFFERS, f"it cannot be read whole any more: {again.holes[0].reason}"
+            self._uncover(again.holes)
         else:
             with self.lock:
                 self.missing |= missing
@@ -213,9 +258,16 @@ class Comparison:
             stored=len(again.shown),
             found=again.found,
             changed=again.changed,
-            vanished=0 if again.hole else len(missing),
+            vanished=0 if again.holes else len(missing),
             reason=reason,
         )
+
+    def _uncover(self, holes: Iterable[Hole]) -> None:
+        """Turn what cannot be read whole any more from coverage into gaps that say so."""
+        for hole in holes:
+            here = held(self.store, self.source.name, self.stream.log, hole.window)
+            name = (self.source.name, self.stream.name)
+            self.store.uncover(*name, hole.window, hole.reason, hole.expected, len(here))
 
     def _missing(self, window: Window, again: Again) -> dict[str, Held]:
         """Return what is stored and was not shown again."""
@@ -232,3 +284,15 @@ class Comparison:
 
     def _verdict(self, window: Window, outcome: Outcome, **more: Any) -> Verdict:
         return Verdict(window, outcome, self.started, **{"method": Method.COUNTS} | more)
+
+
+def _middle(part: Window, times: Times) -> int | None:
+    """Return a quiet moment near the middle of a window, if there is any inside."""
+    return times.quiet((part.since_ms + part.until_ms) // 2, part.since_ms + 1, part.until_ms - 1)
+
+
+def _together(verdicts: list[Verdict], window: Window) -> Verdict:
+    """Return the last verdict, with what the earlier ones have found too."""
+    found, changed = sum(v.found for v in verdicts), sum(v.changed for v in verdicts)
+    outcome = Outcome.HEALED if found else verdicts[-1].outcome
+    return verdicts[-1]._replace(window=window, outcome=outcome, found=found, changed=changed)

@@ -109,7 +109,7 @@ class SourceSettings(BaseModel):
     """How late the vendor may show an entry: younger time is read at every look, and not counted as covered yet."""
     parallel: Annotated[int, Field(ge=1, le=32)] = 4
     """How many windows are read at the same time."""
-    retention: Annotated[Span, Field(ge=timedelta(days=1))] | None = None
+    retention: Annotated[Span, Field(ge=timedelta(days=1), le=timedelta(days=36_500))] | None = None
     """For how long the vendor keeps entries, if not for ever: older time is lost, and never counted as covered."""
     verify: bool = True
     """Whether `flagtrail run` compares what is covered with the vendor's own numbers, hourly to monthly."""

@@ -5,7 +5,7 @@ A connector never sleeps, retries, looks at status codes, stores, schedules or a
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
@@ -18,11 +18,12 @@ import httpx
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
 
 from flagtrail.api import Api
-from flagtrail.errors import ConfigError
+from flagtrail.errors import ConfigError, UnexpectedResponse
 from flagtrail.event import Event, Record
 from flagtrail.window import Window
 
 GROUP = "flagtrail.connectors"
+ODD = 2  # items of one answer that may be unusable whatever the others are
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,27 @@ class Connector(BaseModel, ABC):
         Raises AccessDenied with status 404 when the vendor does not show it any more.
         """
         raise NotImplementedError
+
+
+def usable(
+    items: list[Any], id_and_ms: Callable[[Any], tuple[str, int]]
+) -> tuple[list[Record], list[tuple[str, int]], dict[int, str]]:
+    """Return the items of an answer that have an id and a time, these, and what is wrong with the others, by position.
+
+    Raises UnexpectedResponse when those are not odd ones out, but most of many: then the answer means something else.
+    """
+    good: list[Record] = []
+    known: list[tuple[str, int]] = []
+    odd: dict[int, str] = {}
+    for position, item in enumerate(items):
+        try:
+            known.append(id_and_ms(item))
+            good.append(item)
+        except UnexpectedResponse as error:
+            odd[position] = str(error)
+    if len(odd) > max(len(good), ODD):
+        raise UnexpectedResponse(next(iter(odd.values())))
+    return good, known, odd
 
 
 def installed() -> dict[str, type[Connector]]:

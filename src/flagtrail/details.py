@@ -18,9 +18,10 @@ from sqlalchemy import and_, delete, func, or_, select, update
 from flagtrail.api import Api
 from flagtrail.connector import Stream
 from flagtrail.database import guarded, writing
-from flagtrail.errors import AccessDenied, SourceError, UnexpectedResponse
+from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Event, Record, to_json
 from flagtrail.report import Nobody, Watch
+from flagtrail.rows import clean
 from flagtrail.schema import DETAIL, EVENT
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -28,7 +29,7 @@ from flagtrail.store import Store
 BATCH = 40  # entries fetched before the next ones are looked up, and stored in one transaction
 AGAIN = timedelta(minutes=10)  # before an entry is tried again whose answer was not understood; longer each time
 KNOWN = ("vendor_id", "occurred_at", "action", "vendor_action", "object_kind", "object_key", "project", "environment")
-ATTEMPTS = 6  # after which it is given up
+SLOWEST = 6  # attempts after which it is tried every 10 hours
 
 log = structlog.get_logger()
 
@@ -38,6 +39,7 @@ class Wanted(NamedTuple):
 
     event_id: str
     log: str
+    revision: int
     event: Event
 
 
@@ -80,10 +82,12 @@ def fetch(
 
             def ask(one: Wanted) -> tuple[Wanted, Record | SourceError]:
                 if stop.is_set() or fetched.error:
-                    return one, UnexpectedResponse("stopped")
+                    return one, Unavailable("stopped")
                 try:
                     return one, source.connector.detail(api, known[one.log], one.event.vendor_id)
                 except (UnexpectedResponse, AccessDenied) as error:
+                    if isinstance(error, AccessDenied) and error.status != 404:
+                        fetched.error = fetched.error or str(error)  # the others would be refused as well
                     return one, error
                 except SourceError as error:
                     fetched.error = str(error)
@@ -102,9 +106,10 @@ def _wanted(store: Store, source: Source, streams: dict[str, Stream]) -> list[Wa
     """Return the newest entries that wait and were not tried a moment ago; drop those that are not wanted any more."""
     now = datetime.now(UTC)
     untried = [and_(DETAIL.c.attempts == 0)]
-    untried += [and_(DETAIL.c.attempts == n, DETAIL.c.tried_at < now - AGAIN * 2**n) for n in range(1, ATTEMPTS)]
+    untried += [and_(DETAIL.c.attempts == n, DETAIL.c.tried_at < now - AGAIN * 2**n) for n in range(1, SLOWEST)]
+    untried += [and_(DETAIL.c.attempts >= SLOWEST, DETAIL.c.tried_at < now - AGAIN * 2**SLOWEST)]
     query = (
-        select(DETAIL.c.event_id, DETAIL.c.stream.label("log"), *(EVENT.c[name] for name in KNOWN))
+        select(DETAIL.c.event_id, DETAIL.c.stream.label("log"), EVENT.c.revision, *(EVENT.c[name] for name in KNOWN))
         .join(EVENT, EVENT.c.id == DETAIL.c.event_id)
         .where(DETAIL.c.source == source.name, DETAIL.c.state == "open", DETAIL.c.stream.in_(streams), or_(*untried))
         .order_by(DETAIL.c.occurred_at.desc())
@@ -114,7 +119,12 @@ def _wanted(store: Store, source: Source, streams: dict[str, Stream]) -> list[Wa
         with guarded(store.shown), store.engine.connect() as connection:
             found = connection.execute(query).mappings().all()
         waiting = [
-            Wanted(row["event_id"], row["log"], Event.model_construct(None, **{name: row[name] for name in KNOWN}))
+            Wanted(
+                row["event_id"],
+                row["log"],
+                row["revision"],
+                Event.model_construct(None, **{name: row[name] for name in KNOWN}),
+            )
             for row in found
         ]
         wanted = [one for one in waiting if source.connector.detailed(streams[one.log], one.event)]
@@ -138,27 +148,31 @@ def _keep(
     with guarded(store.shown), writing(store.engine) as connection:
         for one, answer in answers:
             mine = DETAIL.c.event_id == one.event_id
+            tried = {"attempts": DETAIL.c.attempts + 1, "tried_at": now}
             if isinstance(answer, dict):
+                same = and_(EVENT.c.id == one.event_id, EVENT.c.revision == one.revision)
                 event = _event(source, streams[one.log], answer)
-                if event is not None and event.changes is not None:
-                    changes = [change.model_dump() for change in event.changes]
-                    connection.execute(update(EVENT).where(EVENT.c.id == one.event_id).values(changes=changes))
+                told = [] if event is None else event.changes
+                changes = None if told is None else clean([change.model_dump() for change in told])
+                values = {"changes": changes} if changes is not None else {"id": EVENT.c.id}
+                if not connection.execute(update(EVENT).where(same).values(values)).rowcount:
+                    continue  # it has other content by now: what was fetched may be of the content before
                 values = {"state": "done", "tried_at": now, "body": to_json(answer).decode()}
                 fetched.stored += 1
-            elif isinstance(answer, AccessDenied):
-                if answer.status == 401:
-                    fetched.error = str(answer)
-                    continue
-                values = {"state": "gone" if answer.status == 404 else "refused", "tried_at": now}
+            elif isinstance(answer, AccessDenied) and answer.status == 404:
+                values = {"state": "gone", "tried_at": now}
                 fetched.gone += 1
-                log.warning("detail_refused", source=source.name, vendor_id=one.event.vendor_id, error=str(answer))
+                log.warning("detail_gone", source=source.name, vendor_id=one.event.vendor_id, error=str(answer))
+            elif isinstance(answer, AccessDenied):
+                fetched.error = fetched.error or str(answer)
+                if answer.status == 401:
+                    continue  # it is about the credential, not about this entry
+                values = tried
             elif isinstance(answer, UnexpectedResponse):
-                tried = DETAIL.c.attempts + 1
-                connection.execute(update(DETAIL).where(mine).values(attempts=tried, tried_at=now))
                 log.warning(
                     "detail_not_understood", source=source.name, vendor_id=one.event.vendor_id, error=str(answer)
                 )
-                continue
+                values = tried
             else:
                 continue
             connection.execute(update(DETAIL).where(mine).values(values))

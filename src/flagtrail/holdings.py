@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, func, select, update
 
 from flagtrail.database import guarded, writing
 from flagtrail.numbers import Times
@@ -33,6 +33,12 @@ def times(store: Store, source: str, log: str, window: Window, edge_ms: int) -> 
         return Times((to_ms(row.occurred_at) for row in connection.execute(query)), edge_ms)
 
 
+def count(store: Store, source: str, log: str, window: Window) -> int:
+    """Return how many events of a window the vendor is not known to have dropped."""
+    with guarded(store.shown), store.engine.connect() as connection:
+        return int(connection.execute(select(func.count()).where(_inside(source, log, window))).scalar() or 0)
+
+
 def held(store: Store, source: str, log: str, window: Window) -> dict[str, Held]:
     """Return the events of a window that the vendor is not known to have dropped, by its ids."""
     columns = (EVENT.c.vendor_id, EVENT.c.occurred_at, EVENT.c.project, EVENT.c.environment, EVENT.c.first_seen_at)
@@ -47,6 +53,8 @@ def witnesses(
     """Return the newest events of the same project and environment, or of the project, that did not vanish."""
     columns = (EVENT.c.vendor_id, EVENT.c.occurred_at, EVENT.c.project, EVENT.c.environment, EVENT.c.first_seen_at)
     same = [EVENT.c.source == source, EVENT.c.stream == log, EVENT.c.project == like.project]
+    # Where an environment is deleted with its log, the entries about its own coming and going stay.
+    same.append(func.coalesce(EVENT.c.object_kind, "") != "environment")
     if not any_environment:
         here = EVENT.c.environment
         same.append(here == like.environment if like.environment else here.is_(None))
@@ -71,11 +79,23 @@ def environment_deleted(store: Store, source: str, like: Held) -> bool:
         return connection.execute(select(EVENT.c.id).where(deleted).limit(1)).first() is not None
 
 
+def unmoved(store: Store, source: str, log: str, events: Mapping[str, Held]) -> dict[str, Held]:
+    """Return the events that still stand at the time that they were found missing at."""
+    kept: dict[str, Held] = {}
+    with guarded(store.shown), store.engine.connect() as connection:
+        for vendor_id, event in events.items():
+            query = select(EVENT.c.occurred_at).where(EVENT.c.id == event_id(source, log, vendor_id))
+            moment = connection.execute(query).scalar()
+            if moment is not None and to_ms(moment) == event.ms:
+                kept[vendor_id] = event
+    return kept
+
+
 def mark_vanished(store: Store, source: str, log: str, reasons: Mapping[str, str]) -> None:
     """Mark events, by the vendor's ids, as no longer shown, each with its reason; their rows and records stay."""
     now = datetime.now(UTC)
     with guarded(store.shown), writing(store.engine) as connection:
-        for vendor_id, reason in reasons.items():
+        for vendor_id, reason in sorted(reasons.items(), key=lambda told: event_id(source, log, told[0])):
             mine = EVENT.c.id == event_id(source, log, vendor_id)
             values = {"vanished_at": now, "vanished_reason": reason}
             connection.execute(update(EVENT).where(mine, EVENT.c.vanished_at.is_(None)).values(values))
@@ -83,7 +103,13 @@ def mark_vanished(store: Store, source: str, log: str, reasons: Mapping[str, str
 
 def provisional(store: Store, source: str, log: str, since: datetime) -> list[Window]:
     """Return the moments from a given one on whose events the vendor will still change."""
-    mine = and_(EVENT.c.source == source, EVENT.c.stream == log, EVENT.c.provisional, EVENT.c.occurred_at >= since)
+    mine = and_(
+        EVENT.c.source == source,
+        EVENT.c.stream == log,
+        EVENT.c.provisional,
+        EVENT.c.vanished_at.is_(None),
+        EVENT.c.occurred_at >= since,
+    )
     with guarded(store.shown), store.engine.connect() as connection:
         found = connection.execute(select(EVENT.c.occurred_at).where(mine).distinct().order_by(EVENT.c.occurred_at))
         return [Window(row.occurred_at, row.occurred_at + MILLISECOND) for row in found]

@@ -39,11 +39,13 @@ class _Budget:
     spendable: float
     resets_at: float
     fresh: float  # what may be spent when the limit starts afresh, until an answer tells: one request if unknown
-    limit: int = 0  # the whole size; 0 when unknown
+    limit: int = 0  # the whole size, or the most that was ever told to remain
+    probing: bool = False  # it has started afresh, and the next answer tells with how much
 
     def lacks(self, spare: float) -> bool:
         """Return whether a request that leaves this share of the limit to others has to wait."""
-        return self.spendable - min(spare * self.limit, self.fresh - 1) < 1
+        kept = 0 if self.probing else min(spare * self.limit, max(self.fresh, self.limit) - 1)
+        return self.spendable - kept < 1
 
 
 @dataclass
@@ -92,7 +94,8 @@ class Limiter:
                 old = self._budgets.get(told.name)
                 if old is not None and told.resets_in is not None and abs(resets_at - old.resets_at) < SAME_RESET:
                     spendable = min(spendable, old.spendable)  # answers overtake each other: the least is true
-                self._budgets[told.name] = _Budget(spendable, resets_at, fresh, told.limit or 0)
+                size = told.limit or max(told.remaining, old.limit if old else 0)
+                self._budgets[told.name] = _Budget(spendable, resets_at, fresh, size)
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
@@ -126,7 +129,7 @@ class Limiter:
         for budget in self._budgets.values():
             if budget.resets_at <= now:
                 # Not everybody at once into the unknown: the next answer tells how much there is.
-                budget.spendable, budget.resets_at = budget.fresh, now + UNKNOWN_RESET
+                budget.spendable, budget.resets_at, budget.probing = budget.fresh, now + UNKNOWN_RESET, True
             if budget.lacks(spare):
                 # A little later than told, and not everybody at once: clocks differ.
                 wait = max(wait, budget.resets_at - now + random.uniform(0.01, 0.1))  # noqa: S311

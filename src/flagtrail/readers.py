@@ -24,6 +24,7 @@ from flagtrail.window import Window
 
 PLACES = {"project", "environment", "organization", "product"}  # when one comes or goes, there may be other streams
 RECENT = timedelta(hours=1)  # only a recent coming or going: a first load tells of every old one
+SECOND = timedelta(seconds=1)
 GROUP = 200  # pages that one transaction may hold
 WAITING = 64  # pages that may wait for the store before readers wait too
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next run
@@ -179,7 +180,7 @@ class Readers:
             return None
         covers = page.covers.clip(job.window)
         covers = covers.before(min(known) - self.source.settle) if covers else None
-        kept_since = self.source.kept_since(max(known))
+        kept_since = self.source.kept_since(max(known) + SECOND)  # a Date is cut to the second
         return covers.after(kept_since) if covers and kept_since else covers
 
     def fail(self, job: Job, error: SourceError) -> None:

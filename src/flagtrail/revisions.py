@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail.event import Event, to_json
-from flagtrail.rows import Row
+from flagtrail.event import Event, from_json, to_json
+from flagtrail.rows import Row, digest_of
 from flagtrail.schema import DETAIL, EVENT, RECORD
 
 LOOKUP = 500  # ids in one query; SQLite allows at least 999 parameters
@@ -25,21 +25,30 @@ class Added(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is stored of an event: its revision, the digest of its record (None when that is gone), when it vanished."""
+    """What is stored of an event: its revision, its record's digest and time (None: it is gone), when it vanished."""
 
     revision: int
     digest: bytes | None
+    seen_at: datetime | None
     vanished_at: datetime | None
+
+    def is_newer_than(self, row: Row) -> bool:
+        """Return whether it was stored after the answer came that a row is made from."""
+        return self.seen_at is not None and row.read_at is not None and self.seen_at > row.read_at
 
 
 def write_events(connection: Connection, rows: dict[str, Row], now: datetime) -> Added:
     """Write what is not stored yet, in the caller's transaction, and return it."""
     known = _known(connection, rows)
     fresh = [row for id, row in rows.items() if id not in known]
-    changed = [row for id, row in rows.items() if id in known and known[id].digest != row.digest]
+    changed = [
+        row
+        for id, row in rows.items()
+        if id in known and known[id].digest != row.digest and not known[id].is_newer_than(row)
+    ]
     back = [id for id in rows if id in known and known[id].vanished_at and known[id].digest == rows[id].digest]
-    kept = _kept_records(connection, [row.id for row in fresh])
-    revisions = {row.id: kept.get(row.id, 0) + 1 for row in fresh} | {r.id: known[r.id].revision + 1 for r in changed}
+    kept = _kept_records(connection, [row.id for row in (*fresh, *changed)])
+    revisions = {row.id: kept.get(row.id, 0) + 1 for row in (*fresh, *changed)}
     if fresh:
         extra = {"first_seen_at": now, "vanished_at": None, "vanished_reason": None}
         connection.execute(insert(EVENT), [row.values | extra | {"revision": revisions[row.id]} for row in fresh])
@@ -59,10 +68,12 @@ def write_events(connection: Connection, rows: dict[str, Row], now: datetime) ->
         connection.execute(insert(RECORD), records)
     renewed = {row.id for row in (*fresh, *changed)}
     _queue_details(connection, [row for row in rows.values() if row.detailed], renewed)
+    same = {row.id for row in rows.values() if row.thorough} - renewed
+    restored = _restore(connection, [rows[id] for id in sorted(same)])
     for ids in _batches(back):
         shown = {"vanished_at": None, "vanished_reason": None}
         connection.execute(update(EVENT).where(EVENT.c.id.in_(ids)).values(shown))
-    return Added([(row.stream, row.event) for row in fresh], [(row.stream, row.event) for row in changed])
+    return Added([(row.stream, row.event) for row in fresh], [(row.stream, row.event) for row in (*changed, *restored)])
 
 
 def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
@@ -74,7 +85,8 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def _known(connection: Connection, ids: Iterable[str]) -> dict[str, _Known]:
     current = and_(RECORD.c.event_id == EVENT.c.id, RECORD.c.revision == EVENT.c.revision)
-    query = select(EVENT.c.id, EVENT.c.revision, RECORD.c.digest, EVENT.c.vanished_at).outerjoin(RECORD, current)
+    columns = (EVENT.c.id, EVENT.c.revision, RECORD.c.digest, RECORD.c.seen_at, EVENT.c.vanished_at)
+    query = select(*columns).outerjoin(RECORD, current)
     found: dict[str, _Known] = {}
     for batch in _batches(ids):
         for id, *state in connection.execute(query.where(EVENT.c.id.in_(batch))):
@@ -83,7 +95,7 @@ def _known(connection: Connection, ids: Iterable[str]) -> dict[str, _Known]:
 
 
 def _kept_records(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
-    """Return the newest revision of records whose event is not there: somebody deleted it behind our back."""
+    """Return the newest revision of the kept records, which an event that was deleted or reset does not tell."""
     newest: Select[Any] = select(RECORD.c.event_id, func.max(RECORD.c.revision)).group_by(RECORD.c.event_id)
     found: dict[str, int] = {}
     for batch in _batches(ids):
@@ -105,6 +117,40 @@ def _update(connection: Connection, changed: list[Row], revisions: dict[str, int
     by_id = update(EVENT).where(EVENT.c.id == bindparam("_id"))
     statement = by_id.values({name: bindparam(f"_{name}") for name in new[0] if name != "id"})
     connection.execute(statement, [{f"_{name}": value for name, value in values.items()} for values in new])
+
+
+def _restore(connection: Connection, rows: list[Row]) -> list[Row]:
+    """Write again what the table has otherwise than the same records say, and return it.
+
+    Somebody changed it behind our back, or it was written before something was understood that is by now.
+    """
+    wrong = []
+    mine = {row.id: row for row in rows}
+    current = and_(RECORD.c.event_id == EVENT.c.id, RECORD.c.revision == EVENT.c.revision)
+    for batch in _batches(mine):
+        query = select(EVENT, RECORD.c.body).join(RECORD, current).where(EVENT.c.id.in_(batch))
+        for found in connection.execute(query).mappings().all():
+            row = mine[found["id"]]
+            values = row.values
+            if row.detailed and values["changes"] is None:
+                values = {name: value for name, value in values.items() if name != "changes"}
+            body = _same_body(found["body"], row)
+            if all(found[name] == value for name, value in values.items()) and body:
+                continue
+            wrong.append(row)
+            connection.execute(update(EVENT).where(EVENT.c.id == row.id).values(values))
+            if not body:
+                kept = and_(RECORD.c.event_id == row.id, RECORD.c.revision == found["revision"])
+                connection.execute(update(RECORD).where(kept).values(body=to_json(row.record).decode()))
+    return wrong
+
+
+def _same_body(body: str, row: Row) -> bool:
+    """Return whether a kept record still is the one that its digest was made of."""
+    try:
+        return digest_of(from_json(body)) == row.digest
+    except ValueError:
+        return False
 
 
 def _queue_details(connection: Connection, rows: list[Row], renewed: set[str]) -> None:

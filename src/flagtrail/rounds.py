@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from flagtrail.verdicts import Method, Verdict, current
-from flagtrail.window import Window, merge, subtract
+from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 COUNTED = ((None, 7 * DAY), (30 * DAY, DAY), (DAY, HOUR))  # how far back, and how often: the widest that is due is done
 READ_AGAIN = (7 * DAY, DAY)
 ARCHIVE = 30  # days in which the contents of all time are read again, a part each day
 PROVISIONAL = HOUR  # how often entries are read again that the vendor will still change
+SMALLEST = HOUR * 2  # a shorter check is no part of the archive's turn
 TOGETHER = HOUR  # provisional entries that lie so close are read in one window
 
 
@@ -45,7 +46,7 @@ def due(
     recent = _newest(whole, back)
     if _checked_before(read, covered, recent, now - interval):
         rounds.append(Round(Method.CONTENTS, recent))
-    again = [part] if (part := _archive_part(whole, recent, covered, read, now)) else []
+    again = _archive_part(whole, recent, covered, read, now)
     again += [near for near in _together(provisional) if _checked_before(read, covered, near, now - PROVISIONAL)]
     return rounds + [Round(Method.CONTENTS, window) for window in again]
 
@@ -66,20 +67,30 @@ def _checked_before(verdicts: list[Verdict], covered: Sequence[Window], window: 
 
 def _archive_part(
     whole: Window, recent: Window, covered: Sequence[Window], read: list[Verdict], now: datetime
-) -> Window | None:
-    """Return the newest part of the old time whose contents were not compared for long; one part a day."""
+) -> list[Window]:
+    """Return the parts of the old time whose contents were compared the longest ago; a thirtieth of it each day."""
     old = whole.before(recent.since)
     if old is None:
-        return None
-    inside = [verdict for verdict in read if verdict.window.clip(old)]
-    if any(verdict.checked_at > now - DAY and verdict.window.until <= old.until for verdict in inside):
-        return None
-    fresh = [verdict.window for verdict in inside if verdict.checked_at > now - ARCHIVE * DAY]
-    stale = [hole for window in covered if (part := window.clip(old)) for hole in subtract(part, fresh)]
-    if not stale:
-        return None
-    newest = stale[-1]
-    return Window(max(newest.since, newest.until - max(old.length / ARCHIVE, DAY)), newest.until)
+        return []
+    checks = [v for v in read if v.window.length >= SMALLEST and v.window.clip(old)]
+    if any(check.checked_at > now - DAY and check.window.until <= old.until for check in checks):
+        return []
+    inside = [part for window in covered if (part := window.clip(old))]
+    never = [(EPOCH, hole) for part in inside for hole in subtract(part, [check.window for check in checks])]
+    stale = [
+        (check.checked_at, part)
+        for check in checks
+        if check.checked_at <= now - ARCHIVE * DAY
+        for window in inside
+        if (part := window.clip(check.window))
+    ]
+    left, parts = max(old.length / ARCHIVE, DAY), []
+    for _, part in sorted(never + stale, key=lambda each: (each[0], -each[1].until.timestamp())):
+        parts.append(Window(max(part.since, part.until - left), part.until))
+        left -= parts[-1].length
+        if left < MILLISECOND:
+            break
+    return parts
 
 
 def _together(windows: Iterable[Window]) -> list[Window]:

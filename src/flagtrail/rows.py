@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from flagtrail.event import Event, Record, Ref, to_json
@@ -13,7 +14,8 @@ class Reading(NamedTuple):
     """What one page said, ready to be stored: events with records, the window they prove, or the gap they leave.
 
     `log` is the name that the events stand under, where it is not that of the stream. `detailed` holds the vendor ids
-    of the events whose full form is to be fetched too.
+    of the events whose full form is to be fetched too. `read_at` is when the answer came, by our clock: it says nothing
+    about entries that were stored with other content since. `thorough` lets rows be compared that seem unchanged.
     """
 
     stream: str
@@ -22,6 +24,8 @@ class Reading(NamedTuple):
     gap: tuple[Window, str, int | None] | None = None
     log: str = ""
     detailed: Collection[str] = ()
+    read_at: datetime | None = None
+    thorough: bool = False
 
 
 def event_id(source: str, log: str, vendor_id: str) -> str:
@@ -40,6 +44,8 @@ class Row:
     values: dict[str, Any]
     record: Record
     digest: bytes
+    read_at: datetime | None
+    thorough: bool
 
 
 def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
@@ -47,7 +53,7 @@ def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
     log = reading.log or reading.stream
     for event, record in reading.events:
         id = event_id(source, log, event.vendor_id)
-        values = _clean(event.model_dump())
+        values = clean(event.model_dump())
         related = event.related_event
         values |= {
             "id": id,
@@ -63,17 +69,24 @@ def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
             event,
             values,
             record,
-            hashlib.sha256(to_json(record, sort_keys=True)).digest(),
+            digest_of(record),
+            reading.read_at,
+            reading.thorough,
         )
 
 
-def _clean(value: Any) -> Any:
+def digest_of(record: Record) -> bytes:
+    """Return what tells a record from one with other content, whatever the order of its keys."""
+    return hashlib.sha256(to_json(record, sort_keys=True)).digest()
+
+
+def clean(value: Any) -> Any:
     """Return a value without the characters that a database cannot hold; the kept record has them as escapes."""
     if isinstance(value, str):
         text = value.replace("\0", "\N{REPLACEMENT CHARACTER}")
         return text if text.isascii() else text.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {_clean(key): _clean(item) for key, item in value.items()}
+        return {clean(key): clean(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
     return value

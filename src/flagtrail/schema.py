@@ -173,7 +173,7 @@ class DetailRow(SQLModel, table=True):
     source: str = Field(description="name of the source")
     stream: str = Field(description="the name that the event stands under")
     occurred_at: datetime = Field(sa_type=Instant, description="when the event happened; the newest are fetched first")
-    state: str = Field(description="open, done, gone (the vendor no longer shows it), refused")
+    state: str = Field(description="open, done, or gone: the vendor does not show it")
     attempts: int = Field(default=0, description="how often it was tried in vain")
     tried_at: datetime | None = Field(default=None, sa_type=Instant, description="when it was tried last")
     body: str | None = Field(default=None, sa_type=Text, description="the vendor's JSON in full")
@@ -208,7 +208,9 @@ class StreamRow(SQLModel, table=True):
     log: str | None = Field(
         default=None, description="the name that its events stand under, where the stream is only a part of a log"
     )
-    credential: str | None = Field(default=None, description="tells one credential from another; no secret")
+    credential: str | None = Field(
+        default=None, description="tells the last credentials from others, by commas; no secret"
+    )
     credential_at: datetime | None = Field(default=None, sa_type=Instant, description="since when it is another one")
     counts: str | None = Field(
         default=None, description="whether the vendor's counts are those of its list: trusted, or why not"

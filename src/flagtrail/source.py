@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from flagtrail.connector import Connector, Stream
 from flagtrail.event import Record
 from flagtrail.rows import Reading
 from flagtrail.window import Window
 
+RETENTIONS = tuple(timedelta(days=days) for days in (7, 30, 35, 750))  # of the plans that are known to limit it
 AHEAD = timedelta(days=1)  # how far past the vendor's present the newest window reaches, for entries dated ahead
 
 
@@ -48,8 +49,10 @@ class Source:
         records: Sequence[Record],
         covers: Window | None = None,
         gap: tuple[Window, str, int | None] | None = None,
+        *,
+        thorough: bool = False,
     ) -> Reading:
         """Return what records mean, ready to be stored."""
         events = [(self.connector.event(stream, record), record) for record in records]
         detailed = [event.vendor_id for event, _ in events if self.connector.detailed(stream, event)]
-        return Reading(stream.name, events, covers, gap, stream.log, detailed)
+        return Reading(stream.name, events, covers, gap, stream.log, detailed, datetime.now(UTC), thorough)

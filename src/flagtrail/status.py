@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from flagtrail.query import count_by_stream, count_details, count_vanished, first_age
+from flagtrail.source import RETENTIONS
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, current, verdicts_of
 from flagtrail.window import EPOCH, Window, merge, subtract
 
 NOT_READ = "not read yet"
-RETENTIONS = tuple(timedelta(days=days) for days in (7, 30, 35, 750))  # of the plans that are known to limit it
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from flagtrail.rows import Reading, rows_of
 from flagtrail.schema import COVERAGE, GAP, SOURCE, STREAM, VERDICT
 from flagtrail.window import Window, from_ms, merge, subtract, to_ms
 
+CREDENTIALS = 8  # fingerprints of the last ones are remembered
+
 
 class Gap(NamedTuple):
     """A window that could not be read whole, why, and how many entries the vendor counts and the store holds.
@@ -94,7 +96,7 @@ class Store:
         rows = {row.id: row for reading in readings for row in rows_of(source, vendor, reading)}
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
-            _lock(connection, source, streams)
+            lock_streams(connection, source, streams)
             added = write_events(connection, rows, now)
             for stream in streams:
                 windows = [r.covers for r in readings if r.stream == stream and r.covers is not None]
@@ -103,6 +105,28 @@ class Store:
                 if reading.gap is not None:
                     _note_gap(connection, source, reading, now)
         return added
+
+    def uncover(self, source: str, stream: str, window: Window, reason: str, expected: int | None, stored: int) -> None:
+        """Take a window out of the coverage, and note it as a gap: it turned out that it cannot be read whole."""
+        now = datetime.now(UTC)
+        with guarded(self.shown), writing(self.engine) as connection:
+            lock_streams(connection, source, [stream])
+            mine = _is(COVERAGE, source, stream)
+            touched = and_(mine, COVERAGE.c.since < window.until, COVERAGE.c.until > window.since)
+            old = [
+                Window(*row) for row in connection.execute(select(COVERAGE.c.since, COVERAGE.c.until).where(touched))
+            ]
+            connection.execute(delete(COVERAGE).where(touched))
+            named = {"source": source, "stream": stream}
+            rest = [named | {"since": w.since, "until": w.until} for one in old for w in subtract(one, [window])]
+            if rest:
+                connection.execute(insert(COVERAGE), rest)
+            same = and_(_is(GAP, source, stream), GAP.c.since == window.since, GAP.c.until == window.until)
+            connection.execute(delete(GAP).where(same))
+            told = {"since": window.since, "until": window.until, "reason": reason, "expected": expected}
+            connection.execute(
+                insert(GAP).values(named | told | {"stored": stored, "seen_at": now, "permanent": False})
+            )
 
     def coverage(self, source: str, stream: str) -> list[Window]:
         """Return the covered windows of a stream, oldest first."""
@@ -121,7 +145,7 @@ class Store:
         """Remember windows that were never stored and cannot be read any more; return what of them was not known."""
         now = datetime.now(UTC)
         with guarded(self.shown), writing(self.engine) as connection:
-            _lock(connection, source, [stream])
+            lock_streams(connection, source, [stream])
             mine = and_(_is(GAP, source, stream), GAP.c.permanent)
             known = [Window(*row) for row in connection.execute(select(GAP.c.since, GAP.c.until).where(mine))]
             covered = connection.execute(
@@ -185,10 +209,11 @@ class Store:
                     f"the credential belongs to account {stream.account}, but {stream.name} of {source} holds the log "
                     f"of {known.account}: correct the credential, or give the other account a source of its own"
                 )
-            if stream.credential and known.credential is None:
-                told |= {"credential": stream.credential}
-            elif stream.credential and stream.credential != known.credential:
-                told |= {"credential": stream.credential, "credential_at": now}
+            seen = (known.credential or "").split(",") if known.credential else []
+            if stream.credential and stream.credential not in seen:
+                told["credential"] = ",".join([*seen, stream.credential][-CREDENTIALS:])
+            if seen and "credential" in told:
+                told["credential_at"] = now
                 # What another credential could see says nothing about what this one can.
                 connection.execute(
                     delete(VERDICT).where(_is(VERDICT, source, stream.name), VERDICT.c.verdict != "healed")
@@ -212,7 +237,7 @@ def _is(table: Table, source: str, stream: str) -> Any:
     return and_(table.c.source == source, table.c.stream == stream)
 
 
-def _lock(connection: Connection, source: str, streams: Sequence[str]) -> None:
+def lock_streams(connection: Connection, source: str, streams: Sequence[str]) -> None:
     """Let no other process write to these streams until the transaction ends; SQLite has one writer anyway."""
     query = select(STREAM.c.stream).where(STREAM.c.source == source, STREAM.c.stream.in_(streams))
     connection.execute(query.order_by(STREAM.c.stream).with_for_update()).all()

@@ -33,7 +33,10 @@ log = structlog.get_logger()
 
 
 class Session:
-    """One source, connected: its limits and streams are remembered from run to run. Use as a context manager."""
+    """One source, connected: its limits and streams are remembered from run to run. Use as a context manager.
+
+    `resting` holds until when upkeep leaves a stream alone, by name.
+    """
 
     def __init__(self, source: Source, store: Store, transport: httpx.BaseTransport | None = None) -> None:
         self.source = source
@@ -45,6 +48,7 @@ class Session:
         self._discovering = threading.Lock()
         self.stopping = threading.Event()
         self._begun: set[str] = set()
+        self.resting: dict[str, float] = {}
         self._refused: dict[str | None, tuple[AccessDenied, float]] = {}
 
     def __enter__(self) -> Self:
@@ -144,6 +148,15 @@ class Session:
         error, at = self._refused.get(stream, (None, 0.0))
         if error is not None and time.monotonic() - at < seconds:
             raise error
+
+    def is_refused(self, stream: str) -> bool:
+        """Return whether the vendor has refused a stream, or everything, a short while ago."""
+        try:
+            self.check_refusal()
+            self.check_refusal(stream, REFUSED_STREAM)
+        except AccessDenied:
+            return True
+        return False
 
     def _settled(self, now: datetime) -> datetime:
         """Return up to when everything can be covered by now: whole seconds, like the Date headers that decide it."""

@@ -3,34 +3,61 @@
 Both take only what the vendor's limits leave over, so that neither ever delays the reading.
 """
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 
 from flagtrail.connector import Stream
 from flagtrail.details import Fetched, fetch
 from flagtrail.errors import SourceError
 from flagtrail.holdings import provisional
 from flagtrail.report import Verification, Watch
-from flagtrail.rounds import due
+from flagtrail.rounds import Round, due
 from flagtrail.sync import Session
-from flagtrail.verdicts import verdicts_of
-from flagtrail.verify import verify
-from flagtrail.window import EPOCH
+from flagtrail.verdicts import Method, verdicts_of
+from flagtrail.verify import AGING, verify
+from flagtrail.window import EPOCH, Window, subtract
 
+REST = 300.0  # seconds that a stream is left alone whose verification failed, so that the others have their turn
+UNREAD = 0.1  # share of the wanted time that may be unread: more of it, and the first reading goes before
+PROVISIONAL_FOR = timedelta(days=7)  # how long an entry is read again on which the vendor says it will still change
 VERIFY_SPARE, DETAIL_SPARE = 0.3, 0.5  # shares of each limit that are left to what is more urgent
 
 
 def verify_due(session: Session) -> list[Verification]:
-    """Do the verifications of a source that are due by now, and return their reports; raises StoreError."""
-    source, store = session.source, session.store
+    """Do the verifications of a source that are due by now, and return their reports; raises StoreError.
+
+    A stream whose verification failed rests for a while, and so does one that is still being read for the first time.
+    """
     done: list[Verification] = []
-    for stream in _streams(session) if source.verify else []:
-        name = (source.name, stream.name)
-        unfinished = provisional(store, source.name, stream.log, source.kept_since(session.now()) or EPOCH)
-        for method, window in due(store.coverage(*name), verdicts_of(store, *name), unfinished, datetime.now(UTC)):
-            done.append(verify(session, window, method, only=stream, spare=VERIFY_SPARE, patient=False))
-            if done[-1].error or session.stopping.is_set():
+    for stream in _streams(session) if session.source.verify else []:
+        for method, window in _due(session, stream):
+            everything = method is Method.COUNTS and window.since <= session.source.wanted_since(session.now())
+            report = verify(session, None if everything else window, method, only=stream, spare=VERIFY_SPARE,
+                            patient=False)  # fmt: skip
+            done.append(report)
+            if report.errors:
+                session.resting[stream.name] = time.monotonic() + REST
+            if report.error or session.stopping.is_set():
                 return done
+            if report.errors:
+                break
     return done
+
+
+def _due(session: Session, stream: Stream) -> list[Round]:
+    """Return the rounds of a stream that are due."""
+    source, store, now = session.source, session.store, session.now()
+    if session.resting.get(stream.name, 0.0) > time.monotonic() or session.is_refused(stream.name):
+        return []
+    kept_since = max(source.kept_since(now) or EPOCH, EPOCH)
+    wanted = Window(max(source.wanted_since(now), kept_since), now)
+    coverage = store.coverage(source.name, stream.name)
+    covered = [kept for window in coverage if (kept := window.after(kept_since + AGING))]
+    unread = subtract(wanted, [*covered, *(gap.window for gap in store.gaps(source.name, stream.name))])
+    if sum((hole.length for hole in unread), timedelta()) > wanted.length * UNREAD + 2 * source.settle:
+        return []
+    unfinished = provisional(store, source.name, stream.log, max(kept_since, now - PROVISIONAL_FOR))
+    return due(covered, verdicts_of(store, source.name, stream.name), unfinished, datetime.now(UTC))
 
 
 def fetch_details(

@@ -5,10 +5,11 @@ than before; or nothing that can be told from here.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from flagtrail.holdings import Held, environment_deleted, witnesses
-from flagtrail.source import Source
+from flagtrail.source import RETENTIONS, Source
 from flagtrail.store import Store
 from flagtrail.window import from_ms, to_ms
 
@@ -19,56 +20,90 @@ UNEXPLAINED = "unexplained"
 SHORTEST_RETENTION = timedelta(days=6)  # ConfigCat's shortest is 7 days; no vendor drops what is younger for its age
 GRACE = timedelta(days=1)  # vendors clean up once in a while, not to the second
 WITNESSES = 3  # other entries of the same place that are asked for
+Place = tuple[str | None, ...]
+"""A project and an environment, or a project alone."""
 A_FEW = 2  # entries of one place, all there are, whose vanishing together says that the place is hidden
 
 
-def reasons(
-    source: Source,
-    store: Store,
-    log: str,
-    missing: Mapping[str, Held],
-    *,
-    now: datetime,
-    credential_at: datetime | None,
-    shown_at: Callable[[Held], bool],
-    shown_before: Callable[[datetime], bool],
-) -> dict[str, str]:
-    """Return the reason for each missing entry, by the vendor's id.
+@dataclass
+class Absence:
+    """Finds out why entries of a log are missing.
 
     `credential_at` is since when the present credential is used. `shown_at` asks the vendor whether it shows an entry
     now, `shown_before` whether it shows anything at all before an instant.
     """
-    kept_since = source.kept_since(now)
-    oldest_shown_after = _nothing_before(missing, now, shown_before)
-    seen: dict[tuple[str | None, ...], bool] = {}
 
-    def others(entry: Held, *, any_environment: bool) -> list[Held]:
-        most = len(missing) + WITNESSES
-        found = witnesses(store, source.name, log, entry, most, any_environment=any_environment)
-        return [one for one in found if one.vendor_id not in missing][:WITNESSES]
+    source: Source
+    store: Store
+    log: str
+    missing: Mapping[str, Held]
+    now: datetime
+    credential_at: datetime | None
+    shown_at: Callable[[Held], bool]
+    shown_before: Callable[[datetime], bool]
+    nearby: dict[Place, tuple[Place, list[Held]]] = field(default_factory=dict)
+    seen: dict[Place, bool] = field(default_factory=dict)
+    deleted: dict[Place, bool] = field(default_factory=dict)
 
-    def visible(entry: Held) -> bool:
-        """Return whether the credential still sees other entries of the same environment, or else of the project."""
-        place: tuple[str | None, ...] = (entry.project, entry.environment)
-        near = others(entry, any_environment=False)
-        if not near:
-            place, near = (entry.project,), others(entry, any_environment=True)
-        if place not in seen:
-            gone = sum(one.project == entry.project for one in missing.values())
-            seen[place] = any(shown_at(one) for one in near) if near else gone < A_FEW
-        return seen[place]
+    def reasons(self) -> dict[str, str]:
+        """Return the reason for each missing entry, by the vendor's id."""
+        kept_since = self.source.kept_since(self.now)
+        horizon = kept_since + GRACE if kept_since else _guessed_horizon(self.missing, self.now, self.shown_before)
+        return {id: self._reason(entry, horizon) for id, entry in self.missing.items()}
 
-    def reason(entry: Held) -> str:
-        if kept_since is not None and from_ms(entry.ms) < kept_since + GRACE:
+    def _reason(self, entry: Held, horizon: datetime | None) -> str:
+        if horizon is not None and from_ms(entry.ms) <= horizon:
             return RETENTION
-        if source.connector.forgets_environments and environment_deleted(store, source.name, entry):
-            return ENVIRONMENT_DELETED
-        if oldest_shown_after is not None and from_ms(entry.ms) <= oldest_shown_after:
-            return RETENTION
-        newer_credential = credential_at is not None and entry.first_seen_at < credential_at
-        return HIDDEN if newer_credential or not visible(entry) else UNEXPLAINED
+        place, near = self._neighbours(entry)
+        visible = self._visible(place, near, entry)
+        if self._environment_deleted(entry) and not (visible and len(place) > 1):
+            return ENVIRONMENT_DELETED  # and nothing of it is shown: its log went with it
+        if not visible:
+            return HIDDEN
+        newer_credential = self.credential_at is not None and entry.first_seen_at < self.credential_at
+        return HIDDEN if newer_credential else UNEXPLAINED
 
-    return {id: reason(entry) for id, entry in missing.items()}
+    def _neighbours(self, entry: Held) -> tuple[Place, list[Held]]:
+        """Return some other entries of the same environment, or else of the project, and which place that is."""
+        place: Place = (entry.project, entry.environment)
+        if place not in self.nearby:
+            near = self._others(entry, any_environment=False)
+            wider: tuple[Place, list[Held]] = ((entry.project,), self._others(entry, any_environment=True))
+            self.nearby[place] = (place, near) if near else wider
+        return self.nearby[place]
+
+    def _visible(self, place: Place, near: list[Held], entry: Held) -> bool:
+        """Return whether the credential still sees other entries of a place."""
+        if place not in self.seen:
+            gone = sum(one.project == entry.project for one in self.missing.values())
+            self.seen[place] = any(self.shown_at(one) for one in near) if near else gone < A_FEW
+        return self.seen[place]
+
+    def _others(self, entry: Held, *, any_environment: bool) -> list[Held]:
+        most = len(self.missing) + WITNESSES
+        found = witnesses(self.store, self.source.name, self.log, entry, most, any_environment=any_environment)
+        return [one for one in found if one.vendor_id not in self.missing][:WITNESSES]
+
+    def _environment_deleted(self, entry: Held) -> bool:
+        """Return whether the environment was deleted, at a vendor where its log may go with it."""
+        place = (entry.project, entry.environment)
+        if place not in self.deleted:
+            possible = self.source.connector.forgets_environments
+            self.deleted[place] = possible and environment_deleted(self.store, self.source.name, entry)
+        return self.deleted[place]
+
+
+def _guessed_horizon(
+    missing: Mapping[str, Held], now: datetime, shown_before: Callable[[datetime], bool]
+) -> datetime | None:
+    """Return up to when the vendor seems to have dropped what was too old, by the retention of a known plan.
+
+    That is only believed when it still shows something younger.
+    """
+    last = _nothing_before(missing, now, shown_before)
+    if last is None or not shown_before(now):
+        return None
+    return last if any(kept <= now - last < kept + GRACE for kept in RETENTIONS) else None
 
 
 def _nothing_before(

@@ -9,7 +9,7 @@ from sqlalchemy import and_, delete, insert, select
 
 from flagtrail.database import guarded, writing
 from flagtrail.schema import VERDICT
-from flagtrail.store import Store
+from flagtrail.store import Store, lock_streams
 from flagtrail.window import Window, subtract
 
 
@@ -47,10 +47,16 @@ class Verdict(NamedTuple):
     vanished: int = 0
     reason: str | None = None
 
+    @property
+    def told_by_counts(self) -> bool:
+        """Whether two numbers are what differs, rather than that a window cannot be read."""
+        return self.expected is not None and self.expected != self.stored
+
 
 def note_verdicts(store: Store, source: str, stream: str, verdicts: Iterable[Verdict]) -> None:
     """Remember verdicts; older ones of the same method end where they begin, but what was healed stays on record."""
     with guarded(store.shown), writing(store.engine) as connection:
+        lock_streams(connection, source, [stream])
         for verdict in verdicts:
             mine = and_(VERDICT.c.source == source, VERDICT.c.stream == stream, VERDICT.c.method == verdict.method)
             window = verdict.window
@@ -76,9 +82,13 @@ def verdicts_of(store: Store, source: str, stream: str) -> list[Verdict]:
 
 
 def current(verdicts: Iterable[Verdict], method: Method | None = None) -> list[Verdict]:
-    """Return the newest verdict on each moment, cut to where it is the newest; oldest time first."""
+    """Return the newest verdict on each moment, cut to where it is the newest; oldest time first.
+
+    One that says nothing, because numbers are not verifiable, stands only where there is no other.
+    """
     told: list[Verdict] = []
     newest_first = sorted(verdicts, key=lambda verdict: verdict.checked_at, reverse=True)
+    newest_first.sort(key=lambda verdict: verdict.outcome is Outcome.NOT_VERIFIABLE)
     for verdict in newest_first:
         if method in (None, verdict.method):
             free = subtract(verdict.window, [newer.window for newer in told])

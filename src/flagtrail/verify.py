@@ -16,19 +16,22 @@ from flagtrail.again import LONGEST, Reader, Stopped
 from flagtrail.api import Api
 from flagtrail.compare import Comparison
 from flagtrail.connector import Stream
-from flagtrail.errors import AccessDenied, RateLimited, SourceError, Unavailable
-from flagtrail.holdings import Held, mark_vanished
+from flagtrail.errors import AccessDenied, RateLimited, SourceError, StoreError, Unavailable, UnexpectedResponse
+from flagtrail.holdings import Held, count, mark_vanished, unmoved
 from flagtrail.report import Nobody, StreamVerification, Verification, Watch
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
-from flagtrail.vanished import reasons
+from flagtrail.vanished import Absence
 from flagtrail.verdicts import Method, Outcome, Verdict, distrust, note_verdicts
 from flagtrail.window import MILLISECOND, Window, from_ms
 
 AT_ONCE = timedelta(days=7)  # the longest window whose contents are compared at once
+PAGES = 40  # and the most pages that it may hold
 BELIEVED = timedelta(days=1)  # how long numbers are believed, or doubted, after they were compared with the list
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next verification
+SYSTEMATIC = 3  # windows whose numbers are wrong while nothing was missing: then they are numbers of something else
+FEW = 20  # entries that may vanish at once though nothing at all is shown any more
 TRUSTED = "trusted"
 AGING = timedelta(hours=1)  # what is so close to the vendor's retention may go while it is compared
 
@@ -112,7 +115,15 @@ class Verifier:
         longest = AT_ONCE if method is Method.CONTENTS else LONGEST
         if stream.span is not None:
             longest = min(longest, stream.span - 2 * stream.edge - MILLISECOND)
-        return [piece for part in reversed(parts) for piece in reversed(part.pieces(longest))]
+        pieces = [piece for part in parts for piece in part.pieces(longest)]
+        if method is Method.CONTENTS:  # a busy week is compared in parts, each with a verdict of its own
+            most = PAGES * stream.page
+            pieces = [
+                small
+                for piece in pieces
+                for small in piece.split(count(self.store, self.source.name, stream.log, piece) // most + 1)
+            ]
+        return pieces[::-1]
 
     def _shared(self, stream: Stream) -> bool:
         """Return whether the table holds entries of this stream's log that other streams have told."""
@@ -142,6 +153,11 @@ class Verifier:
             if comparison.healed:
                 note_verdicts(self.store, self.source.name, name, comparison.healed)
                 verdicts += comparison.healed
+            off = sum(v.outcome is Outcome.DIFFERS and v.told_by_counts for v in verdicts)
+            if method is Method.COUNTS and off >= SYSTEMATIC:
+                comparison.distrusted = (
+                    comparison.distrusted or f"the vendor's counts differ from its list in {off} windows"
+                )
             if comparison.distrusted:
                 self._note_counts(comparison)
                 distrust(self.store, self.source.name, name)
@@ -168,7 +184,12 @@ class Verifier:
         except Stopped:
             self.report.stopped = True
             return []
-        except SourceError as error:
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a connector's bug must not take the other streams down
+            if not isinstance(error, SourceError):
+                bound.error("connector_bug", exc_info=True)
+                error = UnexpectedResponse(f"the connector failed on an answer: {type(error).__name__}: {error}")
             if not self.stop.is_set():
                 bound.warning("verification_failed", error=str(error))
                 self._fail(state, error)
@@ -228,8 +249,14 @@ class Verifier:
         return verdict._replace(outcome=Outcome.NOT_VERIFIABLE, expected=None, reason=comparison.distrusted)
 
     def _mark_vanished(self, comparison: Comparison) -> dict[str, str]:
-        """Mark what the vendor no longer shows, and return the reasons."""
+        """Mark what the vendor no longer shows, and return the reasons.
+
+        A vendor that shows nothing at all any more is more likely to fail: then nothing is marked.
+        """
         stream = comparison.stream
+        missing = unmoved(self.store, self.source.name, stream.log, comparison.missing)
+        if len(missing) > FEW and not comparison.shown_any and self.source.retention is None:
+            raise UnexpectedResponse(f"the vendor shows none of {len(missing)} entries that it showed before")
         now = self.api.now() or datetime.now(UTC)
         [state] = [s for s in self.store.streams() if (s.source, s.stream) == (self.source.name, stream.name)]
         nothing_until = self.store.coverage(self.source.name, stream.name)[0].since
@@ -246,19 +273,13 @@ class Verifier:
             nothing_until = instant
             return False
 
-        found = reasons(
-            self.source,
-            self.store,
-            stream.log,
-            comparison.missing,
-            now=now,
-            credential_at=state.credential_at,
-            shown_at=shown_at,
-            shown_before=shown_before,
+        absence = Absence(
+            self.source, self.store, stream.log, missing, now, state.credential_at, shown_at, shown_before
         )
+        found = absence.reasons()
         mark_vanished(self.store, self.source.name, stream.log, found)
         for id, why in sorted(found.items()):
-            happened = str(from_ms(comparison.missing[id].ms))
+            happened = str(from_ms(missing[id].ms))
             log.warning("entry_vanished", source=self.source.name, stream=stream.name, vendor_id=id, reason=why,
                         occurred_at=happened)  # fmt: skip
         return found

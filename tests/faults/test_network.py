@@ -99,7 +99,6 @@ def test_c1_an_error_instead_of_the_account_reads_nothing(oracle: Oracle, lite: 
 
 @pytest.mark.fault("C1", "an account that is not told")
 @pytest.mark.parametrize("kind", ["empty object", "null", "404 in a 200", "list of lists"])
-@pytest.mark.xfail(strict=True, reason="an identity without an account is taken for one, and the pin to it is off")
 def test_c1_an_identity_that_names_no_account_is_not_understood(oracle: Oracle, lite: Store, kind: str) -> None:
     with LaunchDarklySimulator() as vendor:
         vendor.inject(NO_DATA[kind], match="caller-identity", times=ALWAYS)

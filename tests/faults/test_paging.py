@@ -236,7 +236,6 @@ def test_a12_configcat_with_a_next_page_for_ever_is_given_up(oracle: Oracle, lit
 
 
 @pytest.mark.fault("A12", "a list of projects that has no end")
-@pytest.mark.xfail(strict=True, reason="the lists of projects and environments are followed without a limit")
 def test_a12_a_list_of_projects_without_an_end_is_given_up(oracle: Oracle, lite: Store) -> None:
     with LaunchDarklySimulator() as vendor:
         vendor.fill(60, 5, seed=10)

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from flagtrail.connector import Hole, Page, Stream
+from flagtrail.errors import UnexpectedResponse
 from flagtrail.window import Window, merge
 from flagtrail_launchdarkly import LaunchDarkly
 from flagtrail_launchdarkly.simulation import answers
@@ -376,12 +377,16 @@ def test_streams_tell_one_credential_from_another(vendor: LaunchDarklySimulator,
     assert int(first, 16)
 
     def told(identity: Any) -> str | None:
-        api = type("Told", (), {"get": lambda self, path: (type("Answer", (), {"body": identity}))()})()
+        answer = type("Answer", (), {"body": identity})()
+        api = type("Told", (), {"host": "there", "get": lambda self, path: answer})()
         return next(LaunchDarkly(token=SecretStr("api-x")).streams(api)).credential
 
     whole = {"tokenId": "t1", "memberId": "m1", "serviceToken": False, "scopes": ["b", "a"], "authKind": "token"}
     assert told(whole) == told({**whole, "scopes": ["a", "b"], "tokenName": "renamed", "accountId": "x"})
     others = [told({**whole, key: "other"}) for key in whole]
     assert len({told(whole), *others}) == len(whole) + 1
-    nothings: list[Any] = [{}, {"accountId": "a"}, {"tokenId": None, "scopes": []}, [], None]
-    assert [told(nothing) for nothing in nothings] == [None] * 5
+    assert told({"accountId": "a"}) is None
+    nothings: list[Any] = [{}, {"tokenId": None, "scopes": []}, [], None]
+    for nothing in nothings:
+        with pytest.raises(UnexpectedResponse, match="whose token it is"):
+            told(nothing)

@@ -74,8 +74,8 @@ def sync(
         if details:
             work = partial(fetch_details, seconds=FOREVER, spare=0.0)
             told = at_once(sources, store, lambda session, bar: work(session, watch=bar), quiet=quiet)
-            for source_, fetched in zip(sources, told, strict=True):
-                say_errors(f"{source_.name}: {fetched.error}" if fetched.error else "")
+            for report, fetched in zip(reports, told, strict=True):
+                report.error = report.error or fetched.error
         finish(reports, output)
 
 

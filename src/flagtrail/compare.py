@@ -13,21 +13,18 @@ from typing import Any
 
 import structlog
 
-from flagtrail.again import LONGEST, Again, Reader
+from flagtrail.again import Again, Reader
 from flagtrail.connector import Count, Hole
-from flagtrail.errors import AccessDenied, UnexpectedResponse
-from flagtrail.holdings import Held, held, times
-from flagtrail.numbers import Times, between_quiet, samples, suspects
+from flagtrail.holdings import Held, held
+from flagtrail.numbers import Times, between_quiet, suspects
+from flagtrail.trust import Trust, times_of
 from flagtrail.verdicts import Method, Outcome, Verdict
 from flagtrail.window import MILLISECOND, Window, merge, subtract
 
 PARTS = 500  # parts of a window whose numbers are asked for together
-SEVERAL = 7  # another number of parts: the same total must come out
 ROOM = 16  # edges around a window in which a quiet moment is looked for
-SAMPLES = 7  # small windows to choose from when the vendor's numbers are tried
 PAGES = 3  # full pages that are read again rather than narrowed further
 SHARED = "the table also holds entries of this log that another filter has let through"
-NO_NUMBERS = "the vendor tells no numbers for this log"
 
 log = structlog.get_logger()
 
@@ -40,13 +37,10 @@ class Comparison:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing: dict[str, Held] = field(default_factory=dict)
     shared: bool = False  # other streams tell of other parts of the same log: which stored rows are whose is not known
-    healed: list[Verdict] = field(default_factory=list)  # what was found while numbers were tried
-    distrusted: str | None = None  # why the vendor's numbers are not believed
-    silent: str | None = None  # why it tells none
-    shown_any: bool = False  # whether the vendor has shown or counted any entry
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        self.trust = Trust(self.reader)
         self.source, self.store, self.stream = self.reader.source, self.reader.store, self.reader.stream
         self.edge_ms = self.stream.edge // MILLISECOND
 
@@ -57,7 +51,7 @@ class Comparison:
         if self.shared:
             yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=SHARED)
             return
-        times = self._times(window)
+        times = times_of(self.reader, window)
         last = window.until_ms
         low = times.quiet(window.since_ms, window.since_ms, last)
         high = None if low is None else times.quiet(last, low + 1, last)
@@ -76,8 +70,8 @@ class Comparison:
 
     def _compared(self, window: Window, times: Times) -> Iterator[Verdict]:
         """Yield verdicts that add up to a window between two quiet moments."""
-        parts, why_not = self._numbers(window, PARTS)
-        why_not = why_not or self.distrusted
+        parts, why_not = self.trust.ask(window, PARTS)
+        why_not = why_not or self.trust.distrusted
         if why_not:
             yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=why_not)
             return
@@ -96,7 +90,7 @@ class Comparison:
 
     def _whole(self, part: Window, times: Times) -> Iterator[Verdict]:
         """Yield verdicts by one number for a window: a part's edge may have hidden that one is missing beside it."""
-        parts, why_not = self._numbers(part, 1)
+        parts, why_not = self.trust.ask(part, 1)
         told, stored = sum(count.records for count in parts), times.count(part.since_ms, part.until_ms)
         if why_not:
             yield self._verdict(part, Outcome.NOT_VERIFIABLE, reason=why_not)
@@ -129,8 +123,8 @@ class Comparison:
 
         Nothing is said of one whose numbers are moving.
         """
-        if self.distrusted:
-            yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=self.distrusted)
+        if self.trust.distrusted:
+            yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=self.trust.distrusted)
             return
         tries: list[tuple[Verdict, int]] = []
         around = window
@@ -139,7 +133,7 @@ class Comparison:
             if verdict.outcome is Outcome.DIFFERS:
                 yield verdict
                 return
-            parts, why_not = self._numbers(around, 1)
+            parts, why_not = self.trust.ask(around, 1)
             tries.append((verdict, sum(part.records for part in parts)))
             if why_not or tries[-1][1] == verdict.expected:
                 break
@@ -148,7 +142,7 @@ class Comparison:
         agrees = told == tries[-1][0].expected
         if not why_not and not agrees and len({told for _, told in tries}) > 1:
             return
-        why_not = why_not or (None if agrees else self._disagreement_besides(window))
+        why_not = why_not or (None if agrees else self.trust.disagreement_besides(window))
         if why_not:
             yield verdict._replace(outcome=Outcome.NOT_VERIFIABLE, reason=why_not)
         elif agrees:
@@ -160,70 +154,17 @@ class Comparison:
     def _quiet_around(self, window: Window) -> Window:
         """Return the least window around one that ends at moments which are quiet by what is stored now."""
         room = self.edge_ms * ROOM
-        near = self._times(Window.of_ms(max(0, window.since_ms - room), window.until_ms + room))
+        near = times_of(self.reader, Window.of_ms(max(0, window.since_ms - room), window.until_ms + room))
         low = near.quiet(window.since_ms, max(0, window.since_ms - room), window.since_ms)
         high = near.quiet(window.until_ms, window.until_ms, window.until_ms + room)
         return Window.of_ms(window.since_ms if low is None else low, window.until_ms if high is None else high)
 
-    # Whether numbers can be believed.
-
-    def disagreement(self, windows: Iterable[Window]) -> str | None:
-        """Return how the vendor's numbers of a few windows differ from what it lists there; None when they do not."""
-        with self.lock:
-            for window in windows:
-                why_not = self._tried(window) and self._tried(window)  # once more: an entry may just have appeared
-                if why_not:
-                    self.distrusted = None if self.silent else why_not
-                    return why_not
-        return None
-
-    def _tried(self, window: Window) -> str | None:
-        """Return how the vendor's numbers of a window differ from what it lists there; None when they do not."""
-        again = self.reader.read(window)
-        listed = len(again.shown)
-        if again.found:
-            counted = {"expected": listed, "stored": listed, "found": again.found}
-            self.healed.append(self._verdict(window, Outcome.HEALED, **counted))
-        for parts in (1, SEVERAL):
-            counts, why_not = self._numbers(window, parts)
-            told = sum(count.records for count in counts)
-            if why_not or told != listed:
-                not_those = f"the vendor's counts are not those of its list: it counts {told} where it lists {listed}"
-                return why_not or not_those
-        return None
-
-    def samples(self, window: Window, count: int, *, besides: Window | None = None) -> list[Window]:
-        """Return up to so many small windows inside one that hold stored entries, and nothing of another window."""
-        found = samples(self._times(window), SAMPLES, self.stream.page // 2)
-        return [sample for sample in found if besides is None or not sample.clip(besides)][:count]
-
-    def _disagreement_besides(self, window: Window) -> str | None:
-        """Return why numbers that are wrong in one window are not believed in others either; None if they are."""
-        for covered in reversed(self.store.coverage(self.source.name, self.stream.name)):
-            month = Window(max(covered.since, covered.until - LONGEST), covered.until)
-            if others := self.samples(month, SAMPLES // 2, besides=window):
-                return self.disagreement(others)
-        return "there is nothing else to try the vendor's numbers with"
-
-    def _numbers(self, window: Window, parts: int) -> tuple[list[Count], str | None]:
-        """Return the vendor's numbers, or why there are none."""
-        self.reader.check_stop()
-        if self.silent or self.distrusted:
-            return [], self.silent or self.distrusted
-        try:
-            told = self.source.connector.counts(self.reader.api, self.stream, window, parts)
-        except AccessDenied as error:
-            if error.status == 401:
-                raise
-            self.silent = f"the vendor tells no numbers: {error}"
-        except UnexpectedResponse as error:
-            self.silent = f"the vendor's numbers are not understood: {error}"
-        else:
-            if told is not None:
-                self.shown_any |= any(count.records for count in told)
-                return told, None
-            self.silent = NO_NUMBERS
-        return [], self.silent
+    def healed(self) -> list[Verdict]:
+        """Return the verdicts on windows in which something was found while the vendor's numbers were tried."""
+        return [
+            self._verdict(window, Outcome.HEALED, expected=listed, stored=listed, found=found)
+            for window, listed, found in self.trust.healed
+        ]
 
     # By contents.
 
@@ -239,7 +180,7 @@ class Comparison:
     def _contents(self, window: Window, method: Method) -> Iterator[Verdict]:
         again = self.reader.read(window)
         missing = self._missing(window, again)
-        self.shown_any |= bool(again.shown)
+        self.trust.shown_any |= bool(again.shown)
         if missing and not again.holes:
             again = again.and_then(self.reader.read(window))  # what two readings in a row do not show is not shown
             missing = self._missing(window, again)
@@ -277,10 +218,6 @@ class Comparison:
         return {id: event for id, event in stored.items() if id not in again.shown}
 
     # Small things.
-
-    def _times(self, window: Window) -> Times:
-        around = Window(window.since - self.stream.edge * 2, window.until + self.stream.edge * 2)
-        return times(self.store, self.source.name, self.stream.log, around, self.edge_ms)
 
     def _verdict(self, window: Window, outcome: Outcome, **more: Any) -> Verdict:
         return Verdict(window, outcome, self.started, **{"method": Method.COUNTS} | more)

@@ -150,15 +150,15 @@ class Verifier:
                 self._calibrate(comparison, pieces, patient=patient)
             for found in pool.map(lambda piece: self._piece(comparison, piece, method), pieces):
                 verdicts += found
-            if comparison.healed:
-                note_verdicts(self.store, self.source.name, name, comparison.healed)
-                verdicts += comparison.healed
+            if healed := comparison.healed():
+                note_verdicts(self.store, self.source.name, name, healed)
+                verdicts += healed
             off = sum(v.outcome is Outcome.DIFFERS and v.told_by_counts for v in verdicts)
             if method is Method.COUNTS and off >= SYSTEMATIC:
-                comparison.distrusted = (
-                    comparison.distrusted or f"the vendor's counts differ from its list in {off} windows"
+                comparison.trust.distrusted = (
+                    comparison.trust.distrusted or f"the vendor's counts differ from its list in {off} windows"
                 )
-            if comparison.distrusted:
+            if comparison.trust.distrusted:
                 self._note_counts(comparison)
                 distrust(self.store, self.source.name, name)
                 verdicts = [self._not_verifiable(comparison, verdict) for verdict in verdicts]
@@ -230,23 +230,26 @@ class Verifier:
         recent = known.counts_at is not None and known.counts_at > datetime.now(UTC) - BELIEVED
         trusted = known.counts == TRUSTED
         if recent and (trusted or not patient):
-            comparison.distrusted = None if trusted else known.counts
+            comparison.trust.distrusted = None if trusted else known.counts
             return
         for piece in pieces:
-            if sample := comparison.samples(piece, 1):
-                comparison.disagreement(sample)
+            if sample := comparison.trust.samples(piece, 1):
+                comparison.trust.disagreement(sample)
                 self._note_counts(comparison)
                 return
 
     def _note_counts(self, comparison: Comparison) -> None:
-        told = {"counts": comparison.silent or comparison.distrusted or TRUSTED, "counts_at": datetime.now(UTC)}
+        told = {
+            "counts": comparison.trust.silent or comparison.trust.distrusted or TRUSTED,
+            "counts_at": datetime.now(UTC),
+        }
         self.store.note(self.source.name, comparison.stream.name, **told)
 
     def _not_verifiable(self, comparison: Comparison, verdict: Verdict) -> Verdict:
         """Return a verdict by numbers that turned out to be those of something else; what was healed is no less so."""
         if verdict.outcome is Outcome.HEALED:
             return verdict
-        return verdict._replace(outcome=Outcome.NOT_VERIFIABLE, expected=None, reason=comparison.distrusted)
+        return verdict._replace(outcome=Outcome.NOT_VERIFIABLE, expected=None, reason=comparison.trust.distrusted)
 
     def _mark_vanished(self, comparison: Comparison) -> dict[str, str]:
         """Mark what the vendor no longer shows, and return the reasons.
@@ -255,7 +258,7 @@ class Verifier:
         """
         stream = comparison.stream
         missing = unmoved(self.store, self.source.name, stream.log, comparison.missing)
-        if len(missing) > FEW and not comparison.shown_any and self.source.retention is None:
+        if len(missing) > FEW and not comparison.trust.shown_any and self.source.retention is None:
             raise UnexpectedResponse(f"the vendor shows none of {len(missing)} entries that it showed before")
         now = self.api.now() or datetime.now(UTC)
         [state] = [s for s in self.store.streams() if (s.source, s.stream) == (self.source.name, stream.name)]

@@ -148,7 +148,6 @@ def test_each_longer_gap_is_asked_about_once() -> None:
     "error",
     [
         AccessDenied("the plan has no counts", 403),
-        AccessDenied("the token may not count", 401),
         AccessDenied("no such route", 404),
         Unavailable("down"),
         RateLimited("slow down", 5.0),

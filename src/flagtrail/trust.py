@@ -1,0 +1,97 @@
+"""Asks the vendor's numbers, and finds out whether they are those of its own list: else they are not believed."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from flagtrail.again import LONGEST, Reader
+from flagtrail.connector import Count
+from flagtrail.errors import AccessDenied, UnexpectedResponse
+from flagtrail.holdings import times
+from flagtrail.numbers import Times, samples
+from flagtrail.window import MILLISECOND, Window
+
+SEVERAL = 7  # another number of parts: the same total must come out
+SAMPLES = 7  # small windows to choose from when the vendor's numbers are tried
+NO_NUMBERS = "the vendor tells no numbers for this log"
+
+
+@dataclass
+class Trust:
+    """What is known of the numbers that a vendor tells about one stream; safe to use from several threads.
+
+    `distrusted` says why they are not believed, `silent` why there are none. `shown_any` tells whether the vendor has
+    shown or counted any entry. `healed` holds the windows in which something was found while numbers were tried, with
+    how many entries the vendor lists there and how many of them were missing.
+    """
+
+    reader: Reader
+    distrusted: str | None = None
+    silent: str | None = None
+    shown_any: bool = False
+    healed: list[tuple[Window, int, int]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def disagreement(self, windows: Iterable[Window]) -> str | None:
+        """Return how the vendor's numbers of a few windows differ from what it lists there; None when they do not."""
+        with self.lock:
+            for window in windows:
+                why_not = self._tried(window) and self._tried(window)  # once more: an entry may just have appeared
+                if why_not:
+                    self.distrusted = None if self.silent else why_not
+                    return why_not
+        return None
+
+    def _tried(self, window: Window) -> str | None:
+        """Return how the vendor's numbers of a window differ from what it lists there; None when they do not."""
+        again = self.reader.read(window)
+        listed = len(again.shown)
+        if again.found:
+            self.healed.append((window, listed, again.found))
+        for parts in (1, SEVERAL):
+            counts, why_not = self.ask(window, parts)
+            told = sum(count.records for count in counts)
+            if why_not or told != listed:
+                not_those = f"the vendor's counts are not those of its list: it counts {told} where it lists {listed}"
+                return why_not or not_those
+        return None
+
+    def samples(self, window: Window, count: int, *, besides: Window | None = None) -> list[Window]:
+        """Return up to so many small windows inside one that hold stored entries, and nothing of another window."""
+        found = samples(times_of(self.reader, window), SAMPLES, self.reader.stream.page // 2)
+        return [sample for sample in found if besides is None or not sample.clip(besides)][:count]
+
+    def disagreement_besides(self, window: Window) -> str | None:
+        """Return why numbers that are wrong in one window are not believed in others either; None if they are."""
+        for covered in reversed(self.reader.store.coverage(self.reader.source.name, self.reader.stream.name)):
+            month = Window(max(covered.since, covered.until - LONGEST), covered.until)
+            if others := self.samples(month, SAMPLES // 2, besides=window):
+                return self.disagreement(others)
+        return "there is nothing else to try the vendor's numbers with"
+
+    def ask(self, window: Window, parts: int) -> tuple[list[Count], str | None]:
+        """Return the vendor's numbers, or why there are none."""
+        self.reader.check_stop()
+        if self.silent or self.distrusted:
+            return [], self.silent or self.distrusted
+        try:
+            told = self.reader.source.connector.counts(self.reader.api, self.reader.stream, window, parts)
+        except AccessDenied as error:
+            if error.status == 401:
+                raise
+            self.silent = f"the vendor tells no numbers: {error}"
+        except UnexpectedResponse as error:
+            self.silent = f"the vendor's numbers are not understood: {error}"
+        else:
+            if told is not None:
+                self.shown_any |= any(count.records for count in told)
+                return told, None
+            self.silent = NO_NUMBERS
+        return [], self.silent
+
+
+def times_of(reader: Reader, window: Window) -> Times:
+    """Return when the stored events of a window happened, and of a little around it."""
+    edge = reader.stream.edge
+    around = Window(window.since - edge * 2, window.until + edge * 2)
+    return times(reader.store, reader.source.name, reader.stream.log, around, edge // MILLISECOND)

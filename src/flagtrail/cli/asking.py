@@ -28,6 +28,7 @@ from flagtrail.query import Query, event
 from flagtrail.query import events as find_events
 from flagtrail.status import status as find_status
 from flagtrail.store import Store
+from flagtrail.verdicts import Outcome
 
 FLAGS = {
     "truncated": "yes: the vendor cut its account of the change short",
@@ -156,11 +157,13 @@ def _say_completeness(store: Store, query: Query, configured: list[str]) -> None
     failing += [stream.state.source for stream in streams if stream.state.error]
     failing += [name for name in configured if name not in {look.source for look in store.sources()}]
     gaps = sum(len(stream.gaps) for stream in streams)
+    differing = sum(v.outcome is Outcome.DIFFERS for stream in streams for v in stream.verdicts)
     ends = [stream.complete_until for stream in streams if stream.complete_until]
     starts = [stream.wanted.since for stream in streams if stream.wanted]
-    if failing or gaps or len(ends) < len(streams) or not streams:
+    if failing or gaps or differing or len(ends) < len(streams) or not streams:
         names = f" ({', '.join(dict.fromkeys(failing))})" if failing else ""
-        say(f"not everything is here{names}: {gaps} gaps in {len(streams)} streams; `flagtrail status` shows them")
+        differ = f", {differing} windows that differ from the vendor" if differing else ""
+        say(f"not everything is here{names}: {gaps} gaps in {len(streams)} streams{differ}; `flagtrail status` tells")
         return
     say(
         f"complete from {local(max(starts))} to {local(min(ends))} in all {len(streams)} streams; "

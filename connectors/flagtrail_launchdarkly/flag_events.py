@@ -105,7 +105,8 @@ def _ask(
 
 def _cursor(api: Api, body: dict[str, Any]) -> str | None:
     """Return the cursor inside the `next` link, or None on the last page; the rest of the link is not used."""
-    link = (body.get("_links") or {}).get("next")
+    links = body.get("_links") or {}
+    link = links.get("next") if isinstance(links, dict) else links
     if link is None:
         return None
     cursor = parse_qs(urlsplit(str(link.get("href"))).query).get("after", [""])[0] if isinstance(link, dict) else ""

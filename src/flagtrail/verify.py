@@ -168,8 +168,10 @@ class Verifier:
                 state.vanished |= self._mark_vanished(comparison)
         except Stopped:
             self.report.stopped = True
-        except SourceError as error:
-            self._fail(state, error)
+        except StoreError:
+            raise
+        except Exception as failure:  # noqa: BLE001 - a connector's bug must not take the other streams down
+            self._fail(state, _as_source_error(failure))
         state.verdicts += verdicts
 
     def _piece(self, comparison: Comparison, piece: Window, method: Method) -> list[Verdict]:
@@ -186,10 +188,8 @@ class Verifier:
             return []
         except StoreError:
             raise
-        except Exception as error:  # noqa: BLE001 - a connector's bug must not take the other streams down
-            if not isinstance(error, SourceError):
-                bound.error("connector_bug", exc_info=True)
-                error = UnexpectedResponse(f"the connector failed on an answer: {type(error).__name__}: {error}")
+        except Exception as failure:  # noqa: BLE001 - a connector's bug must not take the other streams down
+            error = _as_source_error(failure)
             if not self.stop.is_set():
                 bound.warning("verification_failed", error=str(error))
                 self._fail(state, error)
@@ -286,3 +286,11 @@ class Verifier:
             log.warning("entry_vanished", source=self.source.name, stream=stream.name, vendor_id=id, reason=why,
                         occurred_at=happened)  # fmt: skip
         return found
+
+
+def _as_source_error(failure: Exception) -> SourceError:
+    """Return a failure for the report; one that only a connector's bug can cause is logged whole."""
+    if isinstance(failure, SourceError):
+        return failure
+    log.error("connector_bug", exc_info=failure)
+    return UnexpectedResponse(f"the connector failed on an answer: {type(failure).__name__}: {failure}")

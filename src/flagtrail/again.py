@@ -85,9 +85,14 @@ class Reader:
             event.vendor_id for reading in readings for event, _ in reading.events if inside(event.occurred_at)
         }
         added = self.store.add(self.source.name, self.source.connector.vendor, readings)
-        again.found += len(added.new)  # around the window too: wherever it is, it was missing
+        again.found += sum(inside(event.occurred_at) or self._covered(event.occurred_at) for _, event in added.new)
         again.changed += len(added.changed)
         readings.clear()
+
+    def _covered(self, moment: datetime) -> bool:
+        """Return whether a moment beside the window lies in covered time: what is new there was missing."""
+        windows = self.store.coverage(self.source.name, self.stream.name)
+        return any(window.since <= moment < window.until for window in windows)
 
     def check_stop(self) -> None:
         """Raise Stopped when the verification is to end."""

@@ -17,12 +17,11 @@ from flagtrail.again import Again, Reader
 from flagtrail.connector import Count, Hole
 from flagtrail.holdings import Held, held
 from flagtrail.numbers import Times, between_quiet, suspects
-from flagtrail.trust import Trust, times_of
+from flagtrail.trust import Trust, quiet_around, times_of
 from flagtrail.verdicts import Method, Outcome, Verdict
 from flagtrail.window import MILLISECOND, Window, merge, subtract
 
 PARTS = 500  # parts of a window whose numbers are asked for together
-ROOM = 16  # edges around a window in which a quiet moment is looked for
 PAGES = 3  # full pages that are read again rather than narrowed further
 SHARED = "the table also holds entries of this log that another filter has let through"
 
@@ -137,7 +136,7 @@ class Comparison:
             tries.append((verdict, sum(part.records for part in parts)))
             if why_not or tries[-1][1] == verdict.expected:
                 break
-            around = self._quiet_around(window)  # what was found may lie just where it was quiet before
+            around = quiet_around(self.reader, window)  # what was found may lie just where it was quiet before
         verdict, told = _together([verdict for verdict, _ in tries], window), tries[-1][1]
         agrees = told == tries[-1][0].expected
         if not why_not and not agrees and len({told for _, told in tries}) > 1:
@@ -150,14 +149,6 @@ class Comparison:
         else:
             reason = f"the vendor counts {told} entries and lists {verdict.expected}"
             yield verdict._replace(outcome=Outcome.DIFFERS, expected=told, reason=reason)
-
-    def _quiet_around(self, window: Window) -> Window:
-        """Return the least window around one that ends at moments which are quiet by what is stored now."""
-        room = self.edge_ms * ROOM
-        near = times_of(self.reader, Window.of_ms(max(0, window.since_ms - room), window.until_ms + room))
-        low = near.quiet(window.since_ms, max(0, window.since_ms - room), window.since_ms)
-        high = near.quiet(window.until_ms, window.until_ms, window.until_ms + room)
-        return Window.of_ms(window.since_ms if low is None else low, window.until_ms if high is None else high)
 
     def healed(self) -> list[Verdict]:
         """Return the verdicts on windows in which something was found while the vendor's numbers were tried."""

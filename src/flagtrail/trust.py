@@ -12,6 +12,7 @@ from flagtrail.numbers import Times, samples
 from flagtrail.window import MILLISECOND, Window
 
 SEVERAL = 7  # another number of parts: the same total must come out
+ROOM = 16  # edges around a window in which a quiet moment is looked for
 SAMPLES = 7  # small windows to choose from when the vendor's numbers are tried
 NO_NUMBERS = "the vendor tells no numbers for this log"
 
@@ -36,7 +37,8 @@ class Trust:
         """Return how the vendor's numbers of a few windows differ from what it lists there; None when they do not."""
         with self.lock:
             for window in windows:
-                why_not = self._tried(window) and self._tried(window)  # once more: an entry may just have appeared
+                # Once more: an entry may just have appeared, maybe where it was quiet before.
+                why_not = self._tried(window) and self._tried(quiet_around(self.reader, window))
                 if why_not:
                     self.distrusted = None if self.silent else why_not
                     return why_not
@@ -46,6 +48,8 @@ class Trust:
         """Return how the vendor's numbers of a window differ from what it lists there; None when they do not."""
         again = self.reader.read(window)
         listed = len(again.shown)
+        if again.holes:
+            return None  # what cannot be read whole says nothing about numbers
         if again.found:
             self.healed.append((window, listed, again.found))
         for parts in (1, SEVERAL):
@@ -95,3 +99,12 @@ def times_of(reader: Reader, window: Window) -> Times:
     edge = reader.stream.edge
     around = Window(window.since - edge * 2, window.until + edge * 2)
     return times(reader.store, reader.source.name, reader.stream.log, around, edge // MILLISECOND)
+
+
+def quiet_around(reader: Reader, window: Window) -> Window:
+    """Return the least window around one that ends at moments which are quiet by what is stored now."""
+    room = reader.stream.edge // MILLISECOND * ROOM
+    near = times_of(reader, Window.of_ms(max(0, window.since_ms - room), window.until_ms + room))
+    low = near.quiet(window.since_ms, max(0, window.since_ms - room), window.since_ms)
+    high = near.quiet(window.until_ms, window.until_ms, window.until_ms + room)
+    return Window.of_ms(window.since_ms if low is None else low, window.until_ms if high is None else high)

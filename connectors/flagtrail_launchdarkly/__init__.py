@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal
@@ -93,9 +94,11 @@ class LaunchDarkly(Connector):
 
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         """Yield the window's records, newest first."""
-        if stream.scope:
-            return self._flag_event_pages(api, stream, window)
-        return audit_log.pages(api, window, self._filters)
+        if not stream.scope:
+            yield from audit_log.pages(api, window, self._filters)
+            return
+        with _only_flag_events():
+            yield from flag_events.pages(api, stream.scope, window)
 
     def event(self, stream: Stream, record: Record) -> Event:
         """Return what an audit log entry or a flag event means."""
@@ -104,7 +107,8 @@ class LaunchDarkly(Connector):
     def counts(self, api: Api, stream: Stream, window: Window, parts: int = 500) -> list[Count]:
         """Return LaunchDarkly's own numbers: up to 500 buckets for the audit log, one total for flag events."""
         if stream.scope:
-            return flag_events.counts(api, stream.scope, window)
+            with _only_flag_events():
+                return flag_events.counts(api, stream.scope, window)
         return counts(api, window, parts, self._filters)
 
     def detailed(self, stream: Stream, event: Event) -> bool:
@@ -137,16 +141,21 @@ class LaunchDarkly(Connector):
         elif self.flag_events:
             yield from map(_split, self.flag_events)
 
-    def _flag_event_pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
-        try:
-            yield from flag_events.pages(api, stream.scope, window)
-        except AccessDenied as error:
-            # 401 is LaunchDarkly's answer to a missing permission too; were the token itself bad, the audit log would
-            # be refused as well, and that ends the run.
-            raise AccessDenied(
-                f"flag events are refused ({error.status}): they need a token that may view them, and a plan with "
-                "engineering insights, which the EU instance does not offer; set flag_events = false if yours has none"
-            ) from None
+
+@contextmanager
+def _only_flag_events() -> Iterator[None]:
+    """Turn a refusal into one of this stream alone.
+
+    401 is LaunchDarkly's answer to a missing permission too; were the token itself bad, the audit log would be refused
+    as well, and that ends the run.
+    """
+    try:
+        yield
+    except AccessDenied as error:
+        raise AccessDenied(
+            f"flag events are refused ({error.status}): they need a token that may view them, and a plan with "
+            "engineering insights, which the EU instance does not offer; set flag_events = false if yours has none"
+        ) from None
 
 
 def allowances(headers: Mapping[str, str], date: datetime | None) -> Iterator[Allowance]:

@@ -13,7 +13,7 @@ from flagtrail.api import Api
 from flagtrail.connector import Hole, Page
 from flagtrail.window import Window
 from flagtrail_launchdarkly.burst import read_burst
-from flagtrail_launchdarkly.listing import Sheet, Statement, ask
+from flagtrail_launchdarkly.listing import DEFAULT, Sheet, Statement, ask
 
 STREAM = "audit_log"
 
@@ -32,7 +32,9 @@ def pages(api: Api, window: Window, filters: list[Statement] | None = None) -> I
         if not inclusive and sheet.dates and sheet.dates[0] == before:
             inclusive = True
             continue
-        if not sheet.more:
+        # As many as the vendor gives to those who ask for no limit may be a page that it cut off without a link.
+        cut_off = len(sheet.records) == DEFAULT and sheet.dates[-1] < top - 1
+        if not sheet.more and not cut_off:
             yield from _parts(sheet, Window.of_ms(window.since_ms, top))
             return
         oldest = sheet.dates[-1]

@@ -64,9 +64,8 @@ def _understood(api: Api, answer: Answer, after: int, before: int) -> Sheet:
         raise UnexpectedResponse(f"{api.host}{PATH} does not list newest first any more")
     if dates and not (after <= dates[-1] and dates[0] <= before):
         raise UnexpectedResponse(f"{api.host}{PATH} shows entries from outside the time that was asked for")
-    # A full page may have older entries behind it even without a link to them; a short one has if it links to them. And
-    # a page of as many as the vendor gives to those who ask for no limit may be full too.
-    more = len(items) >= PAGE or len(items) == DEFAULT or "next" in links
+    # A full page may have older entries behind it even without a link to them; a short one has if it links to them.
+    more = len(items) >= PAGE or "next" in links
     if more and not items:
         raise UnexpectedResponse(f"{api.host}{PATH} links to a next page from an empty one")
     return Sheet(entries, ids, dates, more, answer.date, _odd(odd, dates))

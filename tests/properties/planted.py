@@ -9,7 +9,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 SYNC, READERS, PLAN, STORE = (f"src/flagtrail/{name}.py" for name in ("sync", "readers", "plan", "store"))
 WINDOW, CLOCK, API, REVISIONS = (f"src/flagtrail/{name}.py" for name in ("window", "clock", "api", "revisions"))
-VERIFY, COMPARE, AGAIN = (f"src/flagtrail/{name}.py" for name in ("verify", "compare", "again"))
+VERIFY, COMPARE, AGAIN, TRUST = (f"src/flagtrail/{name}.py" for name in ("verify", "compare", "again", "trust"))
 HOLDINGS, VERDICTS = (f"src/flagtrail/{name}.py" for name in ("holdings", "verdicts"))
 LAUNCHDARKLY, CONFIGCAT = "connectors/flagtrail_launchdarkly", "connectors/flagtrail_configcat"
 
@@ -264,12 +264,12 @@ MUTANTS = (
     Mutant(
         "numbers that are wrong are believed all the same",
         COMPARE,
-        "(None if agrees else self._disagreement_besides(window))",
+        "(None if agrees else self.trust.disagreement_besides(window))",
         "None",
     ),
     Mutant(
         "what is found while numbers are tried is not told",
-        COMPARE,
+        TRUST,
         "        if again.found:\n",
         "        if again.found > 99:\n",
     ),

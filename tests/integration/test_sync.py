@@ -147,8 +147,8 @@ def test_a_credential_that_is_revoked_in_the_middle_stops_the_run(vendor: Simula
     with Session(source_of(vendor), store) as session:
         assert session.fill().errors
     refusals = [request for request in vendor.requests if request.status == 401]
-    # At LaunchDarkly a refusal of flag events may be about that stream alone, so a reader may ask for another one before
-    # the audit log is refused too.
+    # At LaunchDarkly a refusal of flag events may be about that stream alone, so a reader may ask for another one
+    # before the audit log is refused too.
     assert len(refusals) <= 8, "one or two for each reader under way at the most"
     vendor.heal()
     with Session(source_of(vendor), store) as session:

@@ -130,7 +130,11 @@ def main() -> int:
             return 1
         trials = {pool.submit(try_out, mutant, copies): mutant for mutant in chosen if mutant.occurrences() == 1}
         for trial in as_completed(trials):
-            results[trials[trial].name] = trial.result()
+            try:
+                results[trials[trial].name] = trial.result()
+            except RuntimeError as error:  # it is told like a survivor, and the others are tried all the same
+                results[trials[trial].name] = Caught(None, 0.0)
+                sys.stderr.write(f"{error}\n")
             sys.stderr.write(f"{len(results)} of {len(trials)}: {row(trials[trial], results)}\n")
             sys.stderr.flush()
     for line in (f"{'mutant':{WIDTH}} seconds  caught by", *(row(mutant, results) for mutant in chosen)):

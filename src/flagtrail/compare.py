@@ -173,8 +173,9 @@ class Comparison:
         missing = self._missing(window, again)
         self.trust.shown_any |= bool(again.shown)
         if missing and not again.holes:
-            again = again.and_then(self.reader.read(window))  # what two readings in a row do not show is not shown
-            missing = self._missing(window, again)
+            again = again.and_then(self.reader.read(window))
+            # What two readings in a row do not show is not shown. Another process may have stored more meanwhile.
+            missing = {id: event for id, event in missing.items() if id not in again.shown}
         outcome, reason = Outcome.HEALED if again.found else Outcome.VERIFIED, None
         if again.holes:
             outcome, reason = Outcome.DIFFERS, f"it cannot be read whole any more: {again.holes[0].reason}"

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
 from flagtrail import logs
@@ -65,9 +65,15 @@ def store(store_url: str) -> Iterator[Store]:
 
 
 def rows(store: Store, query: str) -> list[tuple[object, ...]]:
-    """Return what a plain SQL query gives."""
+    """Return what a plain SQL query gives, with packed bodies as text."""
     with store.engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]
+        found = connection.execute(text(query)).all()
+        return [tuple(_plain(store, connection, value) for value in row) for row in found]
+
+
+def _plain(store: Store, connection: Connection, value: object) -> object:
+    packed = isinstance(value, bytes | memoryview) and bytes(value).startswith(b"\x28\xb5\x2f\xfd")
+    return store.packing.unpack(connection, bytes(value)).decode() if packed else value  # type: ignore[arg-type]
 
 
 def held(store: Store, source: str) -> dict[str, set[str]]:

@@ -7,6 +7,7 @@ an unknown kind or action passes through. The translation of actions is in `voca
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from flagtrail.errors import UnexpectedResponse
@@ -129,17 +130,19 @@ class _Place(NamedTuple):
 
 def _place(resources: Iterable[str]) -> _Place:
     """Return what resource specifiers such as `proj/web:env/test;eu:flag/map-view;growth` tell."""
-    parsed = [[_segment(part) for part in resource.split(":")] for resource in resources]
+    parsed = [_segments(resource) for resource in resources]
     kind, key = parsed[0][-1] if parsed else ("", "")
     return _Place(kind or None, key or None, _agreed(parsed, "proj"), _agreed(parsed, "env"))
 
 
-def _segment(part: str) -> tuple[str, str]:
-    type_, _, key = part.partition(";")[0].strip("/").partition("/")
-    return type_, key
+@lru_cache(maxsize=4096)  # the same flags and environments again and again
+def _segments(resource: str) -> tuple[tuple[str, str], ...]:
+    """Return the types and keys of a resource specifier, from the outside in."""
+    parts = (part.partition(";")[0].strip("/").partition("/") for part in resource.split(":"))
+    return tuple((type_, key) for type_, _, key in parts)
 
 
-def _agreed(parsed: list[list[tuple[str, str]]], wanted: str) -> str | None:
+def _agreed(parsed: list[tuple[tuple[str, str], ...]], wanted: str) -> str | None:
     """Return the one key of a type that every specifier has; None when they differ, or one has none."""
     found = {dict(segments).get(wanted, "") for segments in parsed}
     key = found.pop() if len(found) == 1 else ""
@@ -224,6 +227,8 @@ def _text(record: Record, key: str) -> str | None:
     value = record.get(key)
     if not isinstance(value, str) or not value.strip():
         return None
+    if value.isascii() and "\x00" not in value:
+        return value
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 

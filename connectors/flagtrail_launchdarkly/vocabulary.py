@@ -7,6 +7,7 @@ that no rule knows stays as it is.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from flagtrail.event import Action
 
@@ -138,14 +139,18 @@ _RANK = {action: rank for rank, action in enumerate(SIGNIFICANCE)}
 def meaning(word: str, title_verb: str = "") -> Action | None:
     """Return what one of LaunchDarkly's actions means, or None when nothing tells."""
     word = word.strip()  # a stray tab was seen in a published payload
-    action = _BY_WORD.get(word)
-    if action is None:
-        action = next((action for pattern, action in RULES if re.fullmatch(pattern, word)), None)
+    action = _BY_WORD.get(word) or _ruled(word)
     begins = f"{title_verb.strip().lower()} "
     for start, decided in VERBS.get(word) or VERBS.get(action or "", ()):
         if begins.startswith(start):
             return decided
     return action
+
+
+@lru_cache(maxsize=1024)
+def _ruled(word: str) -> Action | None:
+    """Return what the first rule makes of a word that the tables do not name."""
+    return next((action for pattern, action in RULES if re.fullmatch(pattern, word)), None)
 
 
 def most_significant(words: Iterable[str], title_verb: str = "") -> Action | None:

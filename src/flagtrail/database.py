@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from flagtrail.errors import StoreError
 from flagtrail.event import to_json
 from flagtrail.migrations import HEAD, KNOWN
 
+CACHE_KIB = 16_384  # of SQLite, for each open connection
+LOG_PAGES = 4000  # of 4 KiB, after which SQLite writes its log back into the file: a page that many wrote, once
 BUSY_SECONDS = 60  # how long a writer waits for another process's transaction
 MIGRATION_LOCK = 0x666C6167  # any number; PostgreSQL's advisory locks are named by one
 
@@ -96,8 +97,9 @@ def _check_file(url: URL, create: bool) -> None:
 def _engine(url: URL) -> Engine:
     options: dict[str, Any] = {"json_serializer": lambda value: to_json(value).decode(), "hide_parameters": True}
     if url.get_backend_name() == "sqlite":
-        # A connection a transaction: threads never share one, and a waiting reader never holds the file open.
-        engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}, **options)
+        # Two stay open, each with a cache of its own: closing the last one would write the whole log back each time.
+        pool = {"pool_size": 2, "max_overflow": -1}
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, **pool, **options)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
@@ -137,12 +139,15 @@ def _stay_with_the_file(engine: Engine) -> None:
             )
 
     event.listen(engine, "do_connect", check)
+    event.listen(engine, "checkout", check)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # no implicit BEGIN: `_begin_sqlite` says which kind
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     _use_wal(connection)
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged commits when the power goes
 
 

@@ -20,6 +20,7 @@ from flagtrail.connector import Stream
 from flagtrail.database import guarded, writing
 from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Event, Record, to_json
+from flagtrail.packing import kind_of
 from flagtrail.report import Nobody, Watch
 from flagtrail.rows import clean
 from flagtrail.schema import DETAIL, EVENT
@@ -37,7 +38,7 @@ log = structlog.get_logger()
 class Wanted(NamedTuple):
     """An entry whose full form is to be fetched, and what is known of it."""
 
-    event_id: str
+    number: int
     log: str
     revision: int
     event: Event
@@ -109,8 +110,8 @@ def _wanted(store: Store, source: Source, streams: dict[str, Stream]) -> list[Wa
     untried += [and_(DETAIL.c.attempts == n, DETAIL.c.tried_at < now - AGAIN * 2**n) for n in range(1, SLOWEST)]
     untried += [and_(DETAIL.c.attempts >= SLOWEST, DETAIL.c.tried_at < now - AGAIN * 2**SLOWEST)]
     query = (
-        select(DETAIL.c.event_id, DETAIL.c.stream.label("log"), EVENT.c.revision, *(EVENT.c[name] for name in KNOWN))
-        .join(EVENT, EVENT.c.id == DETAIL.c.event_id)
+        select(DETAIL.c.number, DETAIL.c.stream.label("log"), EVENT.c.revision, *(EVENT.c[name] for name in KNOWN))
+        .join(EVENT, EVENT.c.number == DETAIL.c.number)
         .where(DETAIL.c.source == source.name, DETAIL.c.state == "open", DETAIL.c.stream.in_(streams), or_(*untried))
         .order_by(DETAIL.c.occurred_at.desc())
         .limit(BATCH)
@@ -120,7 +121,7 @@ def _wanted(store: Store, source: Source, streams: dict[str, Stream]) -> list[Wa
             found = connection.execute(query).mappings().all()
         waiting = [
             Wanted(
-                row["event_id"],
+                row["number"],
                 row["log"],
                 row["revision"],
                 Event.model_construct(None, **{name: row[name] for name in KNOWN}),
@@ -128,10 +129,10 @@ def _wanted(store: Store, source: Source, streams: dict[str, Stream]) -> list[Wa
             for row in found
         ]
         wanted = [one for one in waiting if source.connector.detailed(streams[one.log], one.event)]
-        dropped = [one.event_id for one in waiting if one not in wanted]
+        dropped = [one.number for one in waiting if one not in wanted]
         if dropped:
             with guarded(store.shown), writing(store.engine) as connection:
-                connection.execute(delete(DETAIL).where(DETAIL.c.event_id.in_(dropped)))
+                connection.execute(delete(DETAIL).where(DETAIL.c.number.in_(dropped)))
         if wanted or not waiting:
             return wanted
 
@@ -147,17 +148,19 @@ def _keep(
     now = datetime.now(UTC)
     with guarded(store.shown), writing(store.engine) as connection:
         for one, answer in answers:
-            mine = DETAIL.c.event_id == one.event_id
+            mine = DETAIL.c.number == one.number
             tried = {"attempts": DETAIL.c.attempts + 1, "tried_at": now}
             if isinstance(answer, dict):
-                same = and_(EVENT.c.id == one.event_id, EVENT.c.revision == one.revision)
+                same = and_(EVENT.c.number == one.number, EVENT.c.revision == one.revision)
                 event = _event(source, streams[one.log], answer)
                 told = [] if event is None else event.changes
                 changes = None if told is None else clean([change.model_dump() for change in told])
                 values = {"changes": changes} if changes is not None else {"id": EVENT.c.id}
                 if not connection.execute(update(EVENT).where(same).values(values)).rowcount:
                     continue  # it has other content by now: what was fetched may be of the content before
-                values = {"state": "done", "tried_at": now, "body": to_json(answer).decode()}
+                kind = kind_of(source.connector.vendor, DETAIL.name)
+                [packed] = store.packing.pack(connection, kind, [to_json(answer)])
+                values = {"state": "done", "tried_at": now, "body": packed}
                 fetched.stored += 1
             elif isinstance(answer, AccessDenied) and answer.status == 404:
                 values = {"state": "gone", "tried_at": now}
@@ -176,6 +179,8 @@ def _keep(
             else:
                 continue
             connection.execute(update(DETAIL).where(mine).values(values))
+    with guarded(store.shown):
+        store.packing.learn()
 
 
 def _event(source: Source, stream: Stream, full: Record) -> Event | None:

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, and_, func, or_, select
 
 from flagtrail.database import guarded
-from flagtrail.event import from_json
 from flagtrail.schema import DETAIL, EVENT, RECORD
 from flagtrail.store import Store
 
@@ -53,10 +52,11 @@ def event(store: Store, id: str) -> list[dict[str, Any]]:
         rows = connection.execute(select(EVENT).where(beginning).order_by(EVENT.c.id).limit(2)).mappings().all()
         found = [dict(row) for row in rows]
         for row in found:
-            kept = select(RECORD.c.revision, RECORD.c.seen_at, RECORD.c.body).where(RECORD.c.event_id == row["id"])
+            kept = select(RECORD.c.revision, RECORD.c.seen_at, RECORD.c.body).where(RECORD.c.number == row["number"])
             records = connection.execute(kept.order_by(RECORD.c.revision.desc())).all()
             row["records"] = [
-                {"revision": r.revision, "seen_at": r.seen_at, "record": from_json(r.body)} for r in records
+                {"revision": revision, "seen_at": seen_at, "record": store.record(connection, body)}
+                for revision, seen_at, body in records
             ]
     return found
 
@@ -117,7 +117,7 @@ def _select(query: Query) -> Select[Any]:
     if not query.linked:
         entry = EVENT.alias("entry")
         statement = statement.where(~select(entry.c.id).where(entry.c.id == EVENT.c.related_event).exists())
-    statement = statement.order_by(EVENT.c.occurred_at.desc(), EVENT.c.id.desc())
+    statement = statement.order_by(EVENT.c.occurred_at.desc(), EVENT.c.number.desc())
     return statement.limit(query.limit) if query.limit else statement
 
 

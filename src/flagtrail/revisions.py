@@ -3,18 +3,19 @@
 Nothing is overwritten that has the same content, and no record is ever changed: other content is a new revision.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from flagtrail.bulk import among, insert_all, take_numbers
 from flagtrail.event import Event, from_json, to_json
+from flagtrail.packing import Packing, kind_of
 from flagtrail.rows import Row, digest_of
 from flagtrail.schema import DETAIL, EVENT, RECORD
-
-LOOKUP = 500  # ids in one query; SQLite allows at least 999 parameters
 
 
 class Added(NamedTuple):
@@ -25,8 +26,9 @@ class Added(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is stored of an event: its revision, its record's digest and time (None: it is gone), when it vanished."""
+    """What is stored of an event: number, revision, its record's digest and time (None: gone), when it vanished."""
 
+    number: int
     revision: int
     digest: bytes | None
     seen_at: datetime | None
@@ -37,139 +39,151 @@ class _Known(NamedTuple):
         return self.seen_at is not None and row.read_at is not None and self.seen_at > row.read_at
 
 
-def write_events(connection: Connection, rows: dict[str, Row], now: datetime) -> Added:
-    """Write what is not stored yet, in the caller's transaction, and return it."""
-    known = _known(connection, rows)
-    fresh = [row for id, row in rows.items() if id not in known]
-    changed = [
-        row
-        for id, row in rows.items()
-        if id in known and known[id].digest != row.digest and not known[id].is_newer_than(row)
-    ]
-    back = [id for id in rows if id in known and known[id].vanished_at and known[id].digest == rows[id].digest]
-    kept = _kept_records(connection, [row.id for row in (*fresh, *changed)])
-    revisions = {row.id: kept.get(row.id, 0) + 1 for row in (*fresh, *changed)}
-    if fresh:
-        extra = {"first_seen_at": now, "vanished_at": None, "vanished_reason": None}
-        connection.execute(insert(EVENT), [row.values | extra | {"revision": revisions[row.id]} for row in fresh])
-    if changed:
-        _update(connection, changed, revisions)
-    if fresh or changed:
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """One write of events, in the caller's transaction."""
+
+    connection: Connection
+    packing: Packing
+    now: datetime
+
+    def write(self, rows: dict[str, Row]) -> Added:
+        """Write what is not stored yet, and return it."""
+        known = self._known(rows)
+        # Of entries of one moment the vendors list the newest first.
+        fresh = [row for id, row in reversed(rows.items()) if id not in known]
+        fresh.sort(key=lambda row: row.event.occurred_at)
+        changed, same = [], []
+        for id, state in known.items():
+            row = rows[id]
+            if state.digest == row.digest:
+                same.append(row)
+            elif not state.is_newer_than(row):
+                changed.append(row)
+        numbers = {id: state.number for id, state in known.items()}
+        if fresh:
+            numbers |= self._insert(fresh)
+        if changed:
+            self._update(changed, numbers)
+        detailed = [row for row in rows.values() if row.detailed]
+        if detailed:
+            self._queue_details(detailed, numbers, {row.id for row in (*fresh, *changed)})
+        renewed = {row.id for row in changed}
+        restored = self._restore([rows[id] for id in sorted(known) if rows[id].thorough and id not in renewed])
+        self._show_again([row.id for row in same if known[row.id].vanished_at])
+        return Added(
+            [(row.stream, row.event) for row in fresh], [(row.stream, row.event) for row in (*changed, *restored)]
+        )
+
+    def _known(self, ids: Iterable[str]) -> dict[str, _Known]:
+        current = and_(RECORD.c.number == EVENT.c.number, RECORD.c.revision == EVENT.c.revision)
+        columns = (EVENT.c.id, EVENT.c.number, EVENT.c.revision, RECORD.c.digest, RECORD.c.seen_at, EVENT.c.vanished_at)
+        query = select(*columns).outerjoin(RECORD, current).where(among(EVENT.c.id, ids, self.connection))
+        return {id: _Known(*state) for id, *state in self.connection.execute(query)}
+
+    def _insert(self, fresh: Sequence[Row]) -> dict[str, int]:
+        """Insert new events, and return their numbers; those of one page stand in the order in which they happened."""
+        numbers = dict(zip((row.id for row in fresh), take_numbers(self.connection, EVENT, len(fresh)), strict=True))
+        extra = {"first_seen_at": self.now, "vanished_at": None, "vanished_reason": None, "revision": 1}
+        insert_all(self.connection, EVENT, [row.values | extra | {"number": numbers[row.id]} for row in fresh])
+        self._keep_records(fresh, numbers, dict.fromkeys(numbers, 1))
+        return numbers
+
+    def _keep_records(self, rows: Sequence[Row], numbers: Mapping[str, int], revisions: Mapping[str, int]) -> None:
+        bodies: dict[str, list[bytes]] = {}
+        kinds = [kind_of(row.values["vendor"], row.values["stream"]) for row in rows]
+        for row, kind in zip(rows, kinds, strict=True):
+            bodies.setdefault(kind, []).append(to_json(row.record))
+        packed = {kind: iter(self.packing.pack(self.connection, kind, mine)) for kind, mine in bodies.items()}
         records = [
             {
-                "event_id": row.id,
+                "number": numbers[row.id],
                 "revision": revisions[row.id],
-                "seen_at": now,
+                "seen_at": self.now,
                 "digest": row.digest,
-                "body": to_json(row.record).decode(),
+                "body": next(packed[kind]),
             }
-            for row in (*fresh, *changed)
+            for row, kind in zip(rows, kinds, strict=True)
         ]
-        connection.execute(insert(RECORD), records)
-    renewed = {row.id for row in (*fresh, *changed)}
-    _queue_details(connection, [row for row in rows.values() if row.detailed], renewed)
-    same = {row.id for row in rows.values() if row.thorough} - renewed
-    restored = _restore(connection, [rows[id] for id in sorted(same)])
-    for ids in _batches(back):
-        shown = {"vanished_at": None, "vanished_reason": None}
-        connection.execute(update(EVENT).where(EVENT.c.id.in_(ids)).values(shown))
-    return Added([(row.stream, row.event) for row in fresh], [(row.stream, row.event) for row in (*changed, *restored)])
+        insert_all(self.connection, RECORD, records)
 
+    def _update(self, changed: Sequence[Row], numbers: Mapping[str, int]) -> None:
+        """Give events other content; what only their full form told stays until that is fetched again."""
+        connection = self.connection
+        ids = [row.id for row in changed]
+        # The event itself may have been reset.
+        newest = select(EVENT.c.id, EVENT.c.changes, func.max(RECORD.c.revision), EVENT.c.revision)
+        query = newest.outerjoin(RECORD, RECORD.c.number == EVENT.c.number).group_by(EVENT.c.number)
+        kept = {row[0]: row[1:] for row in connection.execute(query.where(among(EVENT.c.id, ids, connection)))}
+        revisions = {id: max(newest or 0, revision) + 1 for id, (_, newest, revision) in kept.items()}
+        new = []
+        for row in changed:
+            values = row.values | {"vanished_at": None, "vanished_reason": None, "revision": revisions[row.id]}
+            if row.detailed and values["changes"] is None:
+                values["changes"] = kept[row.id][0]
+            new.append({f"_{name}": value for name, value in values.items()})
+        statement = update(EVENT).where(EVENT.c.id == bindparam("_id"))
+        connection.execute(statement.values({name[1:]: bindparam(name) for name in new[0] if name != "_id"}), new)
+        self._keep_records(changed, numbers, revisions)
 
-def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
-    """Yield ids in lists that one query can hold."""
-    ids = list(ids)
-    for start in range(0, len(ids), LOOKUP):
-        yield ids[start : start + LOOKUP]
+    def _restore(self, rows: Sequence[Row]) -> list[Row]:
+        """Write again what the table has otherwise than the same records say, and return it.
 
-
-def _known(connection: Connection, ids: Iterable[str]) -> dict[str, _Known]:
-    current = and_(RECORD.c.event_id == EVENT.c.id, RECORD.c.revision == EVENT.c.revision)
-    columns = (EVENT.c.id, EVENT.c.revision, RECORD.c.digest, RECORD.c.seen_at, EVENT.c.vanished_at)
-    query = select(*columns).outerjoin(RECORD, current)
-    found: dict[str, _Known] = {}
-    for batch in _batches(ids):
-        for id, *state in connection.execute(query.where(EVENT.c.id.in_(batch))):
-            found[id] = _Known(*state)
-    return found
-
-
-def _kept_records(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
-    """Return the newest revision of the kept records, which an event that was deleted or reset does not tell."""
-    newest: Select[Any] = select(RECORD.c.event_id, func.max(RECORD.c.revision)).group_by(RECORD.c.event_id)
-    found: dict[str, int] = {}
-    for batch in _batches(ids):
-        found |= {row[0]: row[1] for row in connection.execute(newest.where(RECORD.c.event_id.in_(batch)))}
-    return found
-
-
-def _update(connection: Connection, changed: list[Row], revisions: dict[str, int]) -> None:
-    """Give events other content; what only their full form told stays until that is fetched again."""
-    told: dict[str, Any] = {}
-    for batch in _batches(row.id for row in changed if row.detailed and row.values["changes"] is None):
-        query = select(EVENT.c.id, EVENT.c.changes).where(EVENT.c.id.in_(batch))
-        told |= {row.id: row.changes for row in connection.execute(query)}
-    extra = {"vanished_at": None, "vanished_reason": None}
-    new = [
-        row.values | extra | {"revision": revisions[row.id]} | ({"changes": told[row.id]} if row.id in told else {})
-        for row in changed
-    ]
-    by_id = update(EVENT).where(EVENT.c.id == bindparam("_id"))
-    statement = by_id.values({name: bindparam(f"_{name}") for name in new[0] if name != "id"})
-    connection.execute(statement, [{f"_{name}": value for name, value in values.items()} for values in new])
-
-
-def _restore(connection: Connection, rows: list[Row]) -> list[Row]:
-    """Write again what the table has otherwise than the same records say, and return it.
-
-    Somebody changed it behind our back, or it was written before something was understood that is by now.
-    """
-    wrong = []
-    mine = {row.id: row for row in rows}
-    current = and_(RECORD.c.event_id == EVENT.c.id, RECORD.c.revision == EVENT.c.revision)
-    for batch in _batches(mine):
-        query = select(EVENT, RECORD.c.body).join(RECORD, current).where(EVENT.c.id.in_(batch))
-        for found in connection.execute(query).mappings().all():
+        Somebody changed it behind our back, or it was written before something was understood that is by now.
+        """
+        if not rows:
+            return []
+        wrong = []
+        mine = {row.id: row for row in rows}
+        current = and_(RECORD.c.number == EVENT.c.number, RECORD.c.revision == EVENT.c.revision)
+        query = select(EVENT, RECORD.c.body).join(RECORD, current).where(among(EVENT.c.id, mine, self.connection))
+        for found in self.connection.execute(query).mappings().all():
             row = mine[found["id"]]
             values = row.values
             if row.detailed and values["changes"] is None:
                 values = {name: value for name, value in values.items() if name != "changes"}
-            body = _same_body(found["body"], row)
+            body = self._is_body_of(found["body"], row)
             if all(found[name] == value for name, value in values.items()) and body:
                 continue
             wrong.append(row)
-            connection.execute(update(EVENT).where(EVENT.c.id == row.id).values(values))
+            self.connection.execute(update(EVENT).where(EVENT.c.id == row.id).values(values))
             if not body:
-                kept = and_(RECORD.c.event_id == row.id, RECORD.c.revision == found["revision"])
-                connection.execute(update(RECORD).where(kept).values(body=to_json(row.record).decode()))
-    return wrong
+                kind = kind_of(found["vendor"], found["stream"])
+                [packed] = self.packing.pack(self.connection, kind, [to_json(row.record)])
+                kept = and_(RECORD.c.number == found["number"], RECORD.c.revision == found["revision"])
+                self.connection.execute(update(RECORD).where(kept).values(body=packed))
+        return wrong
 
+    def _is_body_of(self, body: bytes, row: Row) -> bool:
+        """Return whether a kept record still is the one that its digest was made of."""
+        try:
+            return digest_of(from_json(self.packing.unpack(self.connection, body))) == row.digest
+        except ValueError:
+            return False
 
-def _same_body(body: str, row: Row) -> bool:
-    """Return whether a kept record still is the one that its digest was made of."""
-    try:
-        return digest_of(from_json(body)) == row.digest
-    except ValueError:
-        return False
+    def _show_again(self, ids: Collection[str]) -> None:
+        """Unmark what the vendor shows again."""
+        if ids:
+            shown = {"vanished_at": None, "vanished_reason": None}
+            self.connection.execute(update(EVENT).where(among(EVENT.c.id, ids, self.connection)).values(shown))
 
-
-def _queue_details(connection: Connection, rows: list[Row], renewed: set[str]) -> None:
-    """Let the full forms be fetched that are not there, or may have other content by now."""
-    insert_into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert_into(DETAIL)
-    again = statement.on_conflict_do_update(index_elements=[DETAIL.c.event_id], set_={"state": "open", "attempts": 0})
-    for wanted, how in ((True, again), (False, statement.on_conflict_do_nothing())):
-        queued = [
-            {
-                "event_id": row.id,
-                "source": row.values["source"],
-                "stream": row.values["stream"],
-                "occurred_at": row.event.occurred_at,
-                "state": "open",
-                "attempts": 0,
-            }
-            for row in rows
-            if (row.id in renewed) is wanted
-        ]
-        if queued:
-            connection.execute(how, queued)
+    def _queue_details(self, rows: Sequence[Row], numbers: Mapping[str, int], renewed: Collection[str]) -> None:
+        """Let the full forms be fetched that are not there, or may have other content by now."""
+        insert_into = postgresql.insert if self.connection.dialect.name == "postgresql" else sqlite.insert
+        statement = insert_into(DETAIL)
+        again = statement.on_conflict_do_update(index_elements=[DETAIL.c.number], set_={"state": "open", "attempts": 0})
+        for wanted, how in ((True, again), (False, statement.on_conflict_do_nothing())):
+            queued = [
+                {
+                    "number": numbers[row.id],
+                    "source": row.values["source"],
+                    "stream": row.values["stream"],
+                    "occurred_at": row.event.occurred_at,
+                    "state": "open",
+                    "attempts": 0,
+                }
+                for row in rows
+                if (row.id in renewed) is wanted
+            ]
+            if queued:
+                self.connection.execute(how, queued)

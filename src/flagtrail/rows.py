@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,8 +32,7 @@ def event_id(source: str, log: str, vendor_id: str) -> str:
     return hashlib.sha256(f"{source}\0{log}\0{vendor_id}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One event, ready to be written; `stream` is the one that told of it, `detailed` whether there is more to ask."""
 
     id: str
@@ -53,19 +51,18 @@ def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
     log = reading.log or reading.stream
     for event, record in reading.events:
         id = event_id(source, log, event.vendor_id)
-        values = clean(event.model_dump())
         related = event.related_event
-        values |= {
-            "id": id,
-            "source": source,
-            "vendor": vendor,
-            "stream": log,
-            "related_event": event_id(source, *related) if isinstance(related, Ref) else None,
-        }
+        values = _columns(event)
+        values["id"] = id
+        values["source"] = source
+        values["vendor"] = vendor
+        values["stream"] = log
+        values["related_event"] = event_id(source, *related) if isinstance(related, Ref) else None
+        detailed = event.vendor_id in reading.detailed
         yield Row(
             id,
             reading.stream,
-            event.vendor_id in reading.detailed,
+            detailed,
             event,
             values,
             record,
@@ -73,6 +70,20 @@ def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
             reading.read_at,
             reading.thorough,
         )
+
+
+def _columns(event: Event) -> dict[str, Any]:
+    """Return an event's fields as plain values that a database can hold."""
+    values: dict[str, Any] = dict(event.__dict__)  # model_dump is slower, and nothing but `changes` is nested
+    values["actor_kind"], values["action"] = str(event.actor_kind), str(event.action)
+    if event.changes is not None:
+        values["changes"] = clean([change.model_dump() for change in event.changes])
+    if event.impact is not None:
+        values["impact"] = clean(event.impact)
+    texts = "".join([value for value in values.values() if type(value) is str])
+    if "\0" in texts or not _is_text(texts):
+        return {name: clean(value) for name, value in values.items()}
+    return values
 
 
 def digest_of(record: Record) -> bytes:
@@ -90,3 +101,14 @@ def clean(value: Any) -> Any:
     if isinstance(value, list):
         return [clean(item) for item in value]
     return value
+
+
+def _is_text(text: str) -> bool:
+    """Return whether a text holds no half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -7,7 +7,7 @@ which sorts by time and which its date functions read.
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Dialect, Index, LargeBinary, Text, text
+from sqlalchemy import JSON, BigInteger, Column, Dialect, Identity, Index, Integer, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
@@ -42,6 +42,8 @@ def _where(condition: str) -> dict[str, Any]:
     return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
+# SQLite keeps a table in the order of an INTEGER PRIMARY KEY, and of nothing else.
+Number = BigInteger().with_variant(Integer, "sqlite")
 Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
@@ -50,14 +52,19 @@ class EventRow(SQLModel, table=True):
 
     __tablename__ = "event"
     __table_args__ = (
-        Index("event_by_time", "occurred_at", "id"),
+        Index("event_by_id", "id", unique=True),
+        Index("event_by_time", "occurred_at", "number"),
         Index("event_by_stream", "source", "stream", "occurred_at"),
-        Index("event_by_related", "related_event", postgresql_where=text("related_event IS NOT NULL")),
+        Index("event_by_related", "related_event", **_where("related_event IS NOT NULL")),
         Index("event_provisional", "source", "stream", "occurred_at", **_where("provisional")),
         Index("event_vanished", "source", "stream", "vanished_reason", **_where("vanished_at IS NOT NULL")),
+        {"sqlite_autoincrement": True},  # no number is given twice, whatever was deleted
     )
 
-    id: str = Field(primary_key=True, description="stable: made from source, stream and vendor_id")
+    number: int = Field(
+        sa_column=Column(Number, Identity(), primary_key=True), description="the order in which events were stored here"
+    )
+    id: str = Field(description="stable: made from source, stream and vendor_id")
     source: str = Field(description="name of the source in the config")
     vendor: str = Field(description="launchdarkly, configcat")
     stream: str = Field(description="audit_log, flag_events[project/environment], audit_log[organization id]")
@@ -106,11 +113,29 @@ class RecordRow(SQLModel, table=True):
 
     __tablename__ = "record"
 
-    event_id: str = Field(primary_key=True, description="id of the event")
+    number: int = Field(
+        sa_column=Column(Number, primary_key=True, autoincrement=False), description="number of the event"
+    )
     revision: int = Field(primary_key=True, description="which revision of the event this is")
     seen_at: datetime = Field(sa_type=Instant, description="when this content was seen first")
     digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the content with sorted keys")
-    body: str = Field(sa_type=Text, description="the vendor's JSON, each value as it was sent")
+    body: bytes = Field(
+        sa_type=LargeBinary, description="the vendor's JSON, each value as it was sent; packed by Zstandard"
+    )
+
+
+class DictionaryRow(SQLModel, table=True):
+    """What the records of one kind of log have in common. Those packed with a dictionary cannot be read without it."""
+
+    __tablename__ = "dictionary"
+
+    number: int = Field(
+        sa_column=Column(Number, primary_key=True, autoincrement=False),
+        description="Zstandard's number of it, which the packed records name",
+    )
+    kind: str = Field(description="vendor and log, such as launchdarkly/audit_log")
+    made_at: datetime = Field(sa_type=Instant, description="when it was learnt; the newest of a kind is used")
+    body: bytes = Field(sa_type=LargeBinary, description="the dictionary, in Zstandard's format")
 
 
 class CoverageRow(SQLModel, table=True):
@@ -169,14 +194,18 @@ class DetailRow(SQLModel, table=True):
     __tablename__ = "detail"
     __table_args__ = (Index("detail_open", "source", "occurred_at", **_where("state = 'open'")),)
 
-    event_id: str = Field(primary_key=True, description="id of the event")
+    number: int = Field(
+        sa_column=Column(Number, primary_key=True, autoincrement=False), description="number of the event"
+    )
     source: str = Field(description="name of the source")
     stream: str = Field(description="the name that the event stands under")
     occurred_at: datetime = Field(sa_type=Instant, description="when the event happened; the newest are fetched first")
     state: str = Field(description="open, done, or gone: the vendor does not show it")
     attempts: int = Field(default=0, description="how often it was tried in vain")
     tried_at: datetime | None = Field(default=None, sa_type=Instant, description="when it was tried last")
-    body: str | None = Field(default=None, sa_type=Text, description="the vendor's JSON in full")
+    body: bytes | None = Field(
+        default=None, sa_type=LargeBinary, description="the vendor's JSON in full; packed by Zstandard"
+    )
 
 
 class SourceRow(SQLModel, table=True):
@@ -233,9 +262,9 @@ class StreamRow(SQLModel, table=True):
 
 
 TABLES: tuple[type[SQLModel], ...] = (
-    EventRow, RecordRow, DetailRow, CoverageRow, GapRow, VerdictRow, SourceRow, StreamRow,
+    EventRow, RecordRow, DictionaryRow, DetailRow, CoverageRow, GapRow, VerdictRow, SourceRow, StreamRow,
 )  # fmt: skip
-EVENT, RECORD, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM = (
+EVENT, RECORD, DICTIONARY, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM = (
     SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES
 )
 
@@ -254,6 +283,7 @@ def describe() -> str:
                 "JSON": "JSON",
                 "LargeBinary": "bytes",
                 "Integer": "integer",
+                "BigInteger": "integer",
                 "Boolean": "boolean",
             }.get(type(column.type).__name__, "text")
             lines.append(f"| `{column.name}` | {kind}{', may be null' if column.nullable else ''} | {about} |")

@@ -13,8 +13,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from flagtrail.connector import Stream
 from flagtrail.database import guarded, open_database, shown_url, writing
-from flagtrail.errors import AccessDenied
-from flagtrail.revisions import Added, write_events
+from flagtrail.errors import AccessDenied, StoreError
+from flagtrail.event import Record, from_json
+from flagtrail.packing import Packing
+from flagtrail.revisions import Added, Writing
 from flagtrail.rows import Reading, rows_of
 from flagtrail.schema import COVERAGE, GAP, SOURCE, STREAM, VERDICT
 from flagtrail.window import Window, from_ms, merge, subtract, to_ms
@@ -75,6 +77,7 @@ class Store:
         """Open a database by its URL and bring its schema up to date; raises StoreError."""
         self.engine = open_database(url, create=create)
         self.shown = shown_url(self.engine.url)
+        self.packing = Packing(self.engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -97,14 +100,24 @@ class Store:
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
             lock_streams(connection, source, streams)
-            added = write_events(connection, rows, now)
+            added = Writing(connection, self.packing, now).write(rows)
             for stream in streams:
                 windows = [r.covers for r in readings if r.stream == stream and r.covers is not None]
                 _cover(connection, source, stream, windows)
             for reading in readings:
                 if reading.gap is not None:
                     _note_gap(connection, source, reading, now)
+        with guarded(self.shown):
+            self.packing.learn()
         return added
+
+    def record(self, connection: Connection, body: bytes) -> Record:
+        """Return a kept record; raises StoreError when it cannot be unpacked."""
+        try:
+            record: Record = from_json(self.packing.unpack(connection, body))
+        except ValueError as error:
+            raise StoreError(f"database {self.shown}: {error}; restore it, or read the entry again") from None
+        return record
 
     def uncover(self, source: str, stream: str, window: Window, reason: str, expected: int | None, stored: int) -> None:
         """Take a window out of the coverage, and note it as a gap: it turned out that it cannot be read whole."""

@@ -94,7 +94,9 @@ class Window:
 
 def iso(instant: datetime) -> str:
     """Return an instant as text in UTC with milliseconds and a Z, the form used in data everywhere."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    return instant.isoformat(timespec="milliseconds")[:-6] + "Z"  # without the offset, +00:00
 
 
 def merge(windows: Iterable[Window]) -> list[Window]:

@@ -68,14 +68,13 @@ def ask(folder: Path, query: str) -> list[tuple[Any, ...]]:
 
 def delete(folder: Path, count: int, *tables: str) -> set[str]:
     """Delete the rows of some events behind flagtrail's back, and return their ids."""
-    ids = {str(id_) for (id_,) in ask(folder, "SELECT id FROM event ORDER BY id")[::7][:count]}
-    assert len(ids) == count
+    chosen = ask(folder, "SELECT id, number FROM event ORDER BY id")[::7][:count]
+    assert len(chosen) == count
     with sqlite3.connect(folder / "trail.db") as connection:
         for table in tables:
-            column = "id" if table == "event" else "event_id"
-            connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(id_,) for id_ in ids])
+            connection.executemany(f"DELETE FROM {table} WHERE number = ?", [(number,) for _, number in chosen])
     connection.close()
-    return ids
+    return {str(id_) for id_, _ in chosen}
 
 
 def streams(told: str) -> list[dict[str, Any]]:
@@ -142,7 +141,7 @@ def test_deep_finds_other_content_that_no_number_tells(
     assert (deep.returncode, total(deep.stdout, "changed")) == (0, 1)
     assert {v["method"] for stream in streams(deep.stdout) for v in stream["verdicts"]} == {"contents"}
     assert ask(synced, "SELECT vendor_id, revision FROM event WHERE revision > 1") == [(edited, 2)]
-    [(kept,)] = ask(synced, "SELECT count(*) FROM record JOIN event ON id = event_id WHERE comment = 'said later'")
+    [(kept,)] = ask(synced, "SELECT count(*) FROM record JOIN event USING (number) WHERE comment = 'said later'")
     assert kept == 2
 
 

@@ -83,8 +83,8 @@ class Oracle:
         doubled = len(found) - len(held)
         broken = rows(
             store,
-            "SELECT count(*) FROM event LEFT JOIN record ON id = event_id AND event.revision = record.revision"
-            " WHERE event_id IS NULL",
+            "SELECT count(*) FROM event e LEFT JOIN record r ON e.number = r.number AND e.revision = r.revision"
+            " WHERE r.number IS NULL",
         )
         self.lost += len(lost)
         self.duplicated += doubled

@@ -96,7 +96,7 @@ def test_b3_a_changed_entry_is_kept_in_both_forms(oracle: Oracle, store: Store, 
             vendor.edit(entry, **{field: words})
             assert session.fill().errors == []
             oracle.whole(store, vendor)
-    query = f"SELECT record.revision, body FROM record JOIN event ON id = event_id WHERE vendor_id = '{entry}'"
+    query = f"SELECT record.revision, body FROM record JOIN event USING (number) WHERE vendor_id = '{entry}'"
     kept = {number: json.loads(str(body))[field] for number, body in rows(store, query)}
     oracle.holds(kept == {1: "first", 2: "second", 3: "third"}, "every form is kept once")
     current = rows(store, f"SELECT comment, revision FROM event WHERE vendor_id = '{entry}'")
@@ -112,7 +112,7 @@ def test_b3_an_impact_that_comes_later_is_a_second_form(oracle: Oracle, lite: St
         vendor.clock.advance(700)
         assert sync(vendor, lite).errors == []
         oracle.whole(lite, vendor)
-        query = f"SELECT body FROM record JOIN event ON id = event_id WHERE vendor_id = '{entry}'"
+        query = f"SELECT body FROM record JOIN event USING (number) WHERE vendor_id = '{entry}'"
         reasons = sorted(json.loads(str(body))["impact"]["reason"] for (body,) in rows(lite, query))
         oracle.holds(reasons == ["evaluations", "waiting"], "both are kept")
 

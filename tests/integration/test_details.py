@@ -112,7 +112,7 @@ def later(store: Store, minutes: float) -> None:
         from flagtrail.schema import DETAIL as TABLE
 
         for row in connection.execute(TABLE.select().where(TABLE.c.tried_at.is_not(None))).all():
-            mine = TABLE.c.event_id == row.event_id
+            mine = TABLE.c.number == row.number
             connection.execute(TABLE.update().where(mine).values(tried_at=row.tried_at - timedelta(minutes=minutes)))
 
 
@@ -136,7 +136,7 @@ def test_an_entry_is_queued_for_its_full_form_together_with_its_event(
         pass
     queued = rows(
         store,
-        "SELECT e.vendor_id FROM detail d JOIN event e ON e.id = d.event_id AND e.source = d.source "
+        "SELECT e.vendor_id FROM detail d JOIN event e ON e.number = d.number AND e.source = d.source "
         "AND e.stream = d.stream AND e.occurred_at = d.occurred_at WHERE d.state = 'open' AND d.attempts = 0",
     )
     assert {id_ for (id_,) in queued} == set(vendor.truth()[LOG]) - {other}
@@ -323,7 +323,7 @@ def test_what_was_not_asked_for_because_of_an_error_is_not_tried_in_vain(
     with loaded(vendor, store, parallel=1) as session:
         vendor.inject(faults.status(503), match=DETAIL)
         assert "503" in str(fetched(session).error)
-        assert rows(store, "SELECT event_id FROM detail WHERE attempts > 0") == []
+        assert rows(store, "SELECT number FROM detail WHERE attempts > 0") == []
         assert fetched(session) == Fetched(stored=12)
 
 
@@ -411,11 +411,11 @@ def test_other_content_opens_it_again_and_keeps_the_changes_until_then(
         assert verify(session, method=Method.CONTENTS).streams[LOG].changed == 1
         assert rows(store, "SELECT vendor_id, revision FROM event WHERE comment = 'said later'") == [(edited, 2)]
         assert edited in turned_on(store)
-        open_ = "SELECT e.vendor_id FROM detail d JOIN event e ON e.id = d.event_id WHERE d.state = 'open' "
+        open_ = "SELECT e.vendor_id FROM detail d JOIN event e ON e.number = d.number WHERE d.state = 'open' "
         assert rows(store, open_ + "AND d.attempts = 0") == [(edited,)]
         assert fetched(session) == Fetched(stored=1)
     assert asked(vendor)[12:] == [edited]
-    [(body,)] = rows(store, "SELECT body FROM detail d JOIN event e ON e.id = d.event_id WHERE e.revision = 2")
+    [(body,)] = rows(store, "SELECT body FROM detail d JOIN event e ON e.number = d.number WHERE e.revision = 2")
     assert json.loads(str(body))["comment"] == "said later"
 
 

@@ -102,9 +102,8 @@ class Happenings(World):
             for _ in range(min(count, len(events))):
                 stream, id, key = events.pop(place % len(events))
                 with self.store.engine.execution_options(write=True).begin() as connection:
-                    for table, column in (("event", "id"), ("record", "event_id")):
-                        if table in tables:
-                            connection.execute(text(f"DELETE FROM {table} WHERE {column} = :key"), {"key": key})
+                    for table in set(tables) & {"event", "record"}:
+                        connection.execute(text(f"DELETE FROM {table} WHERE number = :key"), {"key": key})
                 if "event" in tables:
                     del self.last.events[stream][id]
                     self.excused.setdefault(stream, set()).add(id)

@@ -30,7 +30,7 @@ class Broken(AssertionError):
 class Kept(NamedTuple):
     """One row of the table: its key, its revision, and whether it is marked as vanished."""
 
-    key: str
+    key: int
     revision: int
     vanished: bool
 
@@ -40,7 +40,7 @@ class Held(NamedTuple):
 
     coverage: dict[str, list[Window]]
     events: dict[str, dict[str, Kept]]
-    records: dict[tuple[str, int], bytes]
+    records: dict[tuple[int, int], bytes]
     gaps: set[tuple[str, Window]]
 
     def covers(self, stream: str, ms: int) -> bool:
@@ -74,10 +74,10 @@ def held(store: Store) -> Held:
             coverage.setdefault(row.stream, []).append(Window(row.since, row.until))
         gaps = {(row.stream, Window(row.since, row.until)) for row in connection.execute(GAP.select())}
         gone = EVENT.c.vanished_at.is_not(None)
-        columns = (EVENT.c.stream, EVENT.c.vendor_id, EVENT.c.id, EVENT.c.revision, gone)
+        columns = (EVENT.c.stream, EVENT.c.vendor_id, EVENT.c.number, EVENT.c.revision, gone)
         found = connection.execute(EVENT.select().with_only_columns(*columns)).all()
-        bodies = RECORD.select().with_only_columns(RECORD.c.event_id, RECORD.c.revision, RECORD.c.digest)
-        records = {(row.event_id, row.revision): row.digest for row in connection.execute(bodies)}
+        bodies = RECORD.select().with_only_columns(RECORD.c.number, RECORD.c.revision, RECORD.c.digest)
+        records = {(row.number, row.revision): row.digest for row in connection.execute(bodies)}
     events: dict[str, dict[str, Kept]] = {}
     for stream, vendor_id, key, revision, vanished in found:
         if vendor_id in events.setdefault(stream, {}):

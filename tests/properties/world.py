@@ -140,11 +140,12 @@ class World(RuleBasedStateMachine):
     def newest_body(self, stream: str, id: str) -> str:
         """Return the newest record of an entry; empty when it is not stored."""
         query = text(
-            "SELECT body FROM record JOIN event ON id = event_id AND event.revision = record.revision"
+            "SELECT body FROM record JOIN event ON event.number = record.number AND event.revision = record.revision"
             " WHERE stream = :stream AND vendor_id = :id"
         )
         with self.store.engine.connect() as connection:
-            return str(connection.execute(query, {"stream": stream, "id": id}).scalar() or "")
+            body = connection.execute(query, {"stream": stream, "id": id}).scalar()
+            return self.store.packing.unpack(connection, body).decode() if body else ""
 
     # What is seen.
 

@@ -21,7 +21,8 @@ LAYERS = (
     ("numbers", "query", "verdicts"),
     ("source", "store"),  # know one thing each
     ("revisions",),
-    ("connector", "database", "rows"),
+    ("packing", "connector", "rows", "bulk"),
+    ("database",),
     ("api", "schema"),
     ("migrations.upgrade",),
     (

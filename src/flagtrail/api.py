@@ -6,29 +6,23 @@ vendor's limits, retries what passes by itself, and turns everything else into t
 
 import copy
 import random
-import ssl
-import threading
-from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import Any, NamedTuple, Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 import tenacity
 
+from flagtrail import clients
+from flagtrail.clients import Clients
 from flagtrail.clock import VendorClock
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
 from flagtrail.event import from_json
 from flagtrail.limit import Dialect, Limiter
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 15.0  # the longest silence
-TOTAL_SECONDS = 60.0  # the longest answer, however steadily it drips
 LARGEST_BODY = 20 * 2**20  # bytes, unpacked
 LONGEST_RETRY_AFTER = 900.0  # seconds
 LONGEST_PAUSE = 60.0  # seconds that a thread waits for a limit, instead of giving up until the next tick
@@ -81,13 +75,11 @@ class Api:
         self.attempts = ATTEMPTS
         # An answer that a box in between has kept tells of the past.
         common = {"accept": "application/json", "cache-control": "no-cache", "user-agent": "flagtrail"}
-        self._headers = {**common, **headers}
+        self._clients = Clients({**common, **headers}, transport)
         self._dialect = dialect
         self._hints = dict(hints or {})
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._transport = transport
         self._limiter = Limiter()
-        self._idle: deque[httpx.Client] = deque()
         self._clock = VendorClock()
 
     def get(self, path: str, params: Params | None = None, *, headers: Mapping[str, str] | None = None) -> Answer:
@@ -121,14 +113,14 @@ class Api:
     def close(self) -> None:
         """Wake every waiting thread with Unavailable, and let no further request start."""
         self._limiter.close()
+        self._clients.stop()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-        while self._idle:
-            self._idle.pop().close()
+        self._clients.close()
 
     def _ask(
         self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
@@ -158,7 +150,7 @@ class Api:
         allowances: list[Any] = []
         url = self.base_url + path
         try:
-            with self._client() as client, client.stream(method, url, params=params, headers=headers, json=json) as r:
+            with self._clients.lend() as lent, lent.stream(method, url, params=params, headers=headers, json=json) as r:
                 date = self._clock.learn(r.headers.get("date"))
                 allowances = list(self._dialect(r.headers, date))
                 body = _read(r)
@@ -166,44 +158,15 @@ class Api:
         except httpx.TimeoutException as error:
             raise Unavailable(f"{self.host} does not answer in time ({type(error).__name__})") from None
         except httpx.TransportError as error:
-            if client.is_closed and not self._limiter.closed:
-                raise Unavailable(f"{self.host} takes longer than {TOTAL_SECONDS:.0f} s for one answer") from None
+            if lent.is_closed and not self._limiter.closed:
+                seconds = f"{clients.TOTAL_SECONDS:.0f} s"
+                raise Unavailable(f"{self.host} takes longer than {seconds} for one answer") from None
             raise Unavailable(f"{self.host} cannot be reached, or cut its answer off: {self._clean(error)}") from None
         except httpx.DecodingError:
             raise Unavailable(f"{self.host} sent a body that cannot be unpacked") from None
         finally:
             self._limiter.release(allowances)
         return Answer(self._parse(r, body), date)
-
-    @contextmanager
-    def _client(self) -> Iterator[httpx.Client]:
-        """Lend a client to one request: there are never more than there were requests at the same time.
-
-        It is closed when the time for one answer is over: httpx times each silence, and a drip is none.
-        """
-        try:
-            client = self._idle.pop()
-        except IndexError:
-            client = httpx.Client(
-                headers=self._headers,
-                timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-                transport=self._transport,
-                verify=_authorities(),
-                follow_redirects=False,
-                trust_env=False,  # a proxy variable must not silently reroute the credential
-            )
-        alarm = threading.Timer(TOTAL_SECONDS, client.close)
-        alarm.daemon = True
-        alarm.start()
-        try:
-            yield client
-        finally:
-            alarm.cancel()
-            alarm.join()
-            if self._limiter.closed:
-                client.close()
-            elif not client.is_closed:
-                self._idle.append(client)
 
     def _check(self, response: httpx.Response, body: bytes, date: datetime | None) -> None:
         status = response.status_code
@@ -254,12 +217,6 @@ class Api:
         base = urlsplit(self.base_url)
         same = (target.scheme, target.netloc) == (base.scheme, base.netloc)
         return target.path if same and response.headers.get("location") else None
-
-
-@cache
-def _authorities() -> ssl.SSLContext:
-    """Return whom to believe a server's name; read once, because it takes longer than many a request."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 def _read(response: httpx.Response) -> bytes:

@@ -25,8 +25,9 @@ from flagtrail.window import Window
 PLACES = {"project", "environment", "organization", "product"}  # when one comes or goes, there may be other streams
 RECENT = timedelta(hours=1)  # only a recent coming or going: a first load tells of every old one
 SECOND = timedelta(seconds=1)
-GROUP = 200  # pages that one transaction may hold
-WAITING = 64  # pages that may wait for the store before readers wait too
+WAITING = 64  # pages that may wait for the store before readers wait too; the most that one transaction holds
+ENOUGH = 32  # pages that are worth a transaction at once
+LINGER = 0.1  # seconds that a page waits for others, to share a transaction with them
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next run
 SILENCE = 8  # failures to reach the vendor, with nothing heard in between, after which it counts as down
 DIED = "the readers ended without a word: the machine may have run out of memory or threads"
@@ -57,6 +58,7 @@ class Readers:
         self.jobs = deque(jobs)
         self.pages: queue.Queue[Reading | None] = queue.Queue(maxsize=WAITING)
         self.lock = threading.Lock()
+        self.enough = threading.Event()  # no use to linger: many pages wait, or a reader is done
         self.broken = threading.Event()  # the store failed: readers must not wait for it
 
     def go(self) -> None:
@@ -94,7 +96,9 @@ class Readers:
                     self.report.error = self.report.error or DIED  # for want of memory, they could not even say so
                     return
                 continue
-            while len(pages) < GROUP and not self.pages.empty():
+            self.enough.wait(LINGER)
+            self.enough.clear()
+            while len(pages) < WAITING and not self.pages.empty():
                 pages.append(self.pages.get())
             reading -= pages.count(None)
             self.store_together([page for page in pages if page is not None])
@@ -204,7 +208,9 @@ class Readers:
         """Hand a page to the storing thread, waiting while it is behind, unless it has failed."""
         while not self.broken.is_set():
             try:
-                return self.pages.put(reading, timeout=1.0)
+                self.pages.put(reading, timeout=1.0)
             except queue.Full:
                 continue
-        return None
+            if reading is None or self.pages.qsize() >= ENOUGH:
+                self.enough.set()
+            return

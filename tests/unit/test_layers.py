@@ -27,6 +27,7 @@ LAYERS = (
     ("migrations.upgrade",),
     (
         "limit",
+        "clients",
         "clock",
         "event",
         "window",

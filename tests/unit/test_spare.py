@@ -212,8 +212,8 @@ def test_a_sparing_api_shares_the_count_the_clock_and_the_connections(vendor: Si
     assert api.requests == sparing.requests == 2
     assert api.now() is not None
     assert sparing.now() is not None
-    assert len(api._idle) == 1
-    assert sparing._idle is api._idle
+    assert len(api._clients.idle) == 1
+    assert sparing._clients is api._clients
 
 
 def test_sparing_leaves_the_api_itself_as_it_was(vendor: Simulator, api: Api) -> None:

@@ -153,8 +153,8 @@ def _accesses(record: Record) -> tuple[list[str], list[str]]:
     """Return the actions and the resources of an entry, each once and in order."""
     accesses = record.get("accesses")
     found = [access for access in accesses if isinstance(access, dict)] if isinstance(accesses, list) else []
-    words = _texts(access.get("action") for access in found)
-    resources = _texts(access.get("resource") for access in found)
+    words = _texts([access.get("action") for access in found])
+    resources = _texts([access.get("resource") for access in found])
     return list(dict.fromkeys(words)), list(dict.fromkeys(resources))
 
 
@@ -224,8 +224,11 @@ def _object(record: Record, key: str) -> Record:
 
 def _text(record: Record, key: str) -> str | None:
     """Return a text, without what no database takes; None when it is absent, blank or no text."""
-    value = record.get(key)
-    if not isinstance(value, str) or not value.strip():
+    return _kept(record.get(key))
+
+
+def _kept(value: Any) -> str | None:
+    if not isinstance(value, str) or not value or value.isspace():
         return None
     if value.isascii() and "\x00" not in value:
         return value
@@ -234,6 +237,4 @@ def _text(record: Record, key: str) -> str | None:
 
 def _texts(values: Any) -> list[str]:
     """Return the texts among the values of a list."""
-    if isinstance(values, str | dict) or not isinstance(values, Iterable):
-        return []
-    return [text for value in values if (text := _text({"": value}, ""))]
+    return [text for value in values if (text := _kept(value))] if isinstance(values, list) else []

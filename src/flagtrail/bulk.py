@@ -8,7 +8,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Table, any_, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Dialect, LargeBinary, Table, any_, func, literal, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
@@ -75,8 +75,12 @@ def _insertion(table: Table, dialect: Dialect) -> _Insertion:
         statement = f"COPY {table.name} ({columns}) FROM STDIN"
     else:
         statement = f"INSERT INTO {table.name} ({columns}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
-    processes = [column.type.dialect_impl(dialect).bind_processor(dialect) for column in table.columns]
-    needed = tuple((place, process) for place, process in enumerate(processes) if process is not None)
+    # The drivers take bytes as they are.
+    types = {
+        place: column.type for place, column in enumerate(table.columns) if not isinstance(column.type, LargeBinary)
+    }
+    processes = [(place, type_.dialect_impl(dialect).bind_processor(dialect)) for place, type_ in types.items()]
+    needed = tuple((place, process) for place, process in processes if process is not None)
     return _Insertion(statement, itemgetter(*names), needed)
 
 

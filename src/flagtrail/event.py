@@ -106,6 +106,8 @@ class Change(BaseModel):
 
 def _millisecond(instant: datetime) -> datetime:
     """Return the instant in UTC, cut to the millisecond that windows are measured in."""
+    if instant.tzinfo is UTC and instant.microsecond % 1000 == 0:
+        return instant
     instant = instant.astimezone(UTC)
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 

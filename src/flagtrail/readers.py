@@ -17,7 +17,7 @@ from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedR
 from flagtrail.event import Action
 from flagtrail.plan import Job
 from flagtrail.report import Report, Watch
-from flagtrail.rows import Reading
+from flagtrail.rows import Prepared, Reading, prepared
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.window import Window
@@ -56,7 +56,7 @@ class Readers:
         self.unheard = 0  # failures to reach the vendor since it was last heard
         self.heard = False
         self.jobs = deque(jobs)
-        self.pages: queue.Queue[Reading | None] = queue.Queue(maxsize=WAITING)
+        self.pages: queue.Queue[Prepared | None] = queue.Queue(maxsize=WAITING)
         self.lock = threading.Lock()
         self.enough = threading.Event()  # no use to linger: many pages wait, or a reader is done
         self.broken = threading.Event()  # the store failed: readers must not wait for it
@@ -103,11 +103,11 @@ class Readers:
             reading -= pages.count(None)
             self.store_together([page for page in pages if page is not None])
 
-    def store_together(self, readings: list[Reading]) -> None:
+    def store_together(self, readings: list[Prepared]) -> None:
         """Write pages in one transaction, and count what was new in each stream."""
         if not readings:
             return
-        added = self.store.add(self.source.name, self.connector.vendor, readings)
+        added = self.store.write(self.source.name, readings)
         for stream, event in added.new:
             self.report.streams[stream].new += 1
             moved = event.object_kind in PLACES and event.action in (Action.CREATED, Action.DELETED)
@@ -144,7 +144,7 @@ class Readers:
         bound = log.bind(source=self.source.name, stream=job.stream.name, window=str(job.window))
         try:
             for reading in self.readings(job):
-                self.put(reading)
+                self.put(prepared(self.source.name, self.connector.vendor, reading))
                 if self.ending:
                     return
             bound.debug("window_read")
@@ -204,7 +204,7 @@ class Readers:
             state.error = state.error or str(error)
             state.failures += STRIKES if lost or isinstance(error, AccessDenied) else 1
 
-    def put(self, reading: Reading | None) -> None:
+    def put(self, reading: Prepared | None) -> None:
         """Hand a page to the storing thread, waiting while it is behind, unless it has failed."""
         while not self.broken.is_set():
             try:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flagtrail.bulk import among, insert_all, take_numbers
-from flagtrail.event import Event, from_json, to_json
+from flagtrail.event import Event, from_json
 from flagtrail.packing import Packing, kind_of
 from flagtrail.rows import Row, digest_of
 from flagtrail.schema import DETAIL, EVENT, RECORD
@@ -85,7 +85,9 @@ class Writing:
         """Insert new events, and return their numbers; those of one page stand in the order in which they happened."""
         numbers = dict(zip((row.id for row in fresh), take_numbers(self.connection, EVENT, len(fresh)), strict=True))
         extra = {"first_seen_at": self.now, "vanished_at": None, "vanished_reason": None, "revision": 1}
-        insert_all(self.connection, EVENT, [row.values | extra | {"number": numbers[row.id]} for row in fresh])
+        for row in fresh:
+            row.values.update(extra, number=numbers[row.id])
+        insert_all(self.connection, EVENT, [row.values for row in fresh])
         self._keep_records(fresh, numbers, dict.fromkeys(numbers, 1))
         return numbers
 
@@ -93,7 +95,7 @@ class Writing:
         bodies: dict[str, list[bytes]] = {}
         kinds = [kind_of(row.values["vendor"], row.values["stream"]) for row in rows]
         for row, kind in zip(rows, kinds, strict=True):
-            bodies.setdefault(kind, []).append(to_json(row.record))
+            bodies.setdefault(kind, []).append(row.body)
         packed = {kind: iter(self.packing.pack(self.connection, kind, mine)) for kind, mine in bodies.items()}
         records = [
             {
@@ -149,7 +151,7 @@ class Writing:
             self.connection.execute(update(EVENT).where(EVENT.c.id == row.id).values(values))
             if not body:
                 kind = kind_of(found["vendor"], found["stream"])
-                [packed] = self.packing.pack(self.connection, kind, [to_json(row.record)])
+                [packed] = self.packing.pack(self.connection, kind, [row.body])
                 kept = and_(RECORD.c.number == found["number"], RECORD.c.revision == found["revision"])
                 self.connection.execute(update(RECORD).where(kept).values(body=packed))
         return wrong

@@ -40,13 +40,27 @@ class Row(NamedTuple):
     detailed: bool
     event: Event
     values: dict[str, Any]
-    record: Record
+    body: bytes
     digest: bytes
     read_at: datetime | None
     thorough: bool
 
 
-def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
+class Prepared(NamedTuple):
+    """A reading as rows: all that can be done to it without the database."""
+
+    stream: str
+    rows: list[Row]
+    covers: Window | None
+    gap: tuple[Window, str, int | None] | None
+
+
+def prepared(source: str, vendor: str, reading: Reading) -> Prepared:
+    """Return a reading as rows; it is cheapest done at once, before its records grow cold."""
+    return Prepared(reading.stream, list(_rows_of(source, vendor, reading)), reading.covers, reading.gap)
+
+
+def _rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
     """Yield the row of each event of a page."""
     log = reading.log or reading.stream
     for event, record in reading.events:
@@ -65,7 +79,7 @@ def rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
             detailed,
             event,
             values,
-            record,
+            to_json(record),
             digest_of(record),
             reading.read_at,
             reading.thorough,

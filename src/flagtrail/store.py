@@ -17,7 +17,7 @@ from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Record, from_json
 from flagtrail.packing import Packing
 from flagtrail.revisions import Added, Writing
-from flagtrail.rows import Reading, rows_of
+from flagtrail.rows import Prepared, Reading, prepared
 from flagtrail.schema import COVERAGE, GAP, SOURCE, STREAM, VERDICT
 from flagtrail.window import Window, from_ms, merge, subtract, to_ms
 
@@ -94,9 +94,12 @@ class Store:
 
         An entry that comes back with other content becomes a new revision; its former record is kept.
         """
-        readings = list(readings)
+        return self.write(source, [prepared(source, vendor, reading) for reading in readings])
+
+    def write(self, source: str, readings: Sequence[Prepared]) -> Added:
+        """Do what `add` does with readings that are rows already."""
         now = from_ms(to_ms(datetime.now(UTC)))
-        rows = {row.id: row for reading in readings for row in rows_of(source, vendor, reading)}
+        rows = {row.id: row for reading in readings for row in reading.rows}
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
             lock_streams(connection, source, streams)
@@ -272,7 +275,7 @@ def _cover(connection: Connection, source: str, stream: str, windows: Iterable[W
         connection.execute(delete(GAP).where(closed))
 
 
-def _note_gap(connection: Connection, source: str, reading: Reading, now: datetime) -> None:
+def _note_gap(connection: Connection, source: str, reading: Prepared, now: datetime) -> None:
     assert reading.gap is not None
     window, reason, expected = reading.gap
     mine = _is(COVERAGE, source, reading.stream)
@@ -282,6 +285,6 @@ def _note_gap(connection: Connection, source: str, reading: Reading, now: dateti
     same = and_(_is(GAP, source, reading.stream), GAP.c.since == window.since, GAP.c.until == window.until)
     connection.execute(delete(GAP).where(same))
     values = {"since": window.since, "until": window.until, "reason": reason, "expected": expected}
-    values |= {"source": source, "stream": reading.stream, "stored": len(reading.events), "seen_at": now}
+    values |= {"source": source, "stream": reading.stream, "stored": len(reading.rows), "seen_at": now}
     values |= {"permanent": False}
     connection.execute(insert(GAP).values(values))

@@ -7,6 +7,7 @@ resumed crash can only ever add truth to it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,6 +93,7 @@ class Window:
         return f"[{iso(self.since)}, {iso(self.until)})"
 
 
+@lru_cache(maxsize=64)  # a transaction's own moment stands in each of its rows
 def iso(instant: datetime) -> str:
     """Return an instant as text in UTC with milliseconds and a Z, the form used in data everywhere."""
     if instant.tzinfo is not UTC:

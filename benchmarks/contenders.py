@@ -1,0 +1,91 @@
+"""Who is compared: a program for each, the environment it runs in, and the query for the entries it stored."""
+
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.vendor import ROOT
+
+ENVIRONMENTS = ROOT / ".bench"
+HERE = Path(__file__).resolve().parent
+REFERENCE = "bare"
+
+
+class CannotInstall(Exception):
+    """A contender's packages cannot be had here; the text is pip's last word about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to load the log; `ids` is the query for the vendor's ids in its SQLite file.
+
+    `peer` is what others publish and maintain for such work. `slow` ones are run once only, unless asked otherwise.
+    """
+
+    name: str
+    title: str
+    ids: str
+    note: str
+    peer: bool = False
+    slow: bool = False
+    loader: Path | None = None
+    """Its program, for one that does not stand beside the others; it runs in this environment."""
+
+    @property
+    def program(self) -> Path:
+        """What is run, with URL, token and database file as arguments."""
+        return self.loader or HERE / "loaders" / f"{self.name}.py"
+
+    @property
+    def requirements(self) -> Path:
+        """Its pinned packages; there is no such file for what runs in this environment."""
+        return HERE / "requirements" / f"{self.name}.txt"
+
+    def python(self) -> Path:
+        """Return its interpreter, installed when that is not done yet; raises CannotInstall."""
+        if self.loader or not self.requirements.exists():
+            return Path(sys.executable)
+        folder = ENVIRONMENTS / self.name
+        python, stamp = folder / "bin" / "python", folder / "installed.txt"
+        wanted = self.requirements.read_text(encoding="utf-8")
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+            print(f"installing {self.title} into {folder.relative_to(ROOT)}, once ...", file=sys.stderr, flush=True)
+            venv.create(folder, with_pip=True)
+            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            done = subprocess.run([*pip, "-r", str(self.requirements)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise CannotInstall((done.stderr.strip() or f"pip ended with {done.returncode}").splitlines()[-1])
+            stamp.write_text(wanted, encoding="utf-8")
+        return python
+
+    def version(self) -> str:
+        """Return what its first pinned package is, or nothing."""
+        return self.requirements.read_text(encoding="utf-8").split()[0] if self.requirements.exists() else ""
+
+
+CONTENDERS = (
+    Contender(
+        "ours",
+        "flagtrail",
+        "SELECT DISTINCT vendor_id FROM event",
+        "`Session.fill()` as `flagtrail sync` does it: windows, checkpoints, translation, the vendor's record kept",
+    ),
+    Contender(
+        "bare",
+        "bare loop",
+        "SELECT id FROM entry",
+        "the reference: aiohttp, orjson and sqlite3, no checkpoints, no translation, no retries",
+    ),
+)
+
+
+def named(names: str | None) -> list[Contender]:
+    """Return the contenders of these names, with commas between them, or all; raises ValueError for an unknown one."""
+    known = {contender.name: contender for contender in CONTENDERS}
+    wanted = [name.strip() for name in names.split(",")] if names else list(known)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"no contender {unknown[0]!r}; there are {', '.join(known)}")
+    return [known[name] for name in wanted]

@@ -36,7 +36,7 @@ class Contender:
     @property
     def program(self) -> Path:
         """What is run, with URL, token and database file as arguments."""
-        return self.loader or HERE / "loaders" / f"{self.name}.py"
+        return self.loader or HERE / "loaders" / f"with_{self.name}.py"
 
     @property
     def requirements(self) -> Path:
@@ -77,6 +77,37 @@ CONTENDERS = (
         "bare loop",
         "SELECT id FROM entry",
         "the reference: aiohttp, orjson and sqlite3, no checkpoints, no translation, no retries",
+    ),
+    Contender(
+        "naive",
+        "naive loop",
+        "SELECT id FROM entry",
+        "httpx and SQLModel, `Session.add` for each row, a commit for each page: what one writes in an afternoon",
+    ),
+    Contender(
+        "dlt",
+        "dlt",
+        "SELECT _id FROM audit_log",
+        "`rest_api` source, incremental cursor on `date`, merge by id, into SQLite by its SQLAlchemy destination",
+        peer=True,
+        slow=True,
+    ),
+    Contender(
+        "airbyte",
+        "Airbyte CDK",
+        "SELECT id FROM entry",
+        "a low-code manifest, run by its own command line; its messages go into SQLite by the shortest way, "
+        "because its destinations are containers: the real thing does more",
+        peer=True,
+        slow=True,
+    ),
+    Contender(
+        "singer",
+        "singer-sdk",
+        "SELECT _id FROM audit_log",
+        "a REST tap as its template makes them, into its own sample of a SQLite target",
+        peer=True,
+        slow=True,
     ),
 )
 

@@ -30,7 +30,7 @@ class Run:
     peak: float
     """Bytes of memory, at most, of its largest process."""
     disk: float
-    """Bytes of its database when it was done."""
+    """Bytes of its database when it was done, with other database files that it leaves beside it."""
     server: float
     """CPU seconds of the simulated vendor: not the contender's, but they share the machine."""
 
@@ -89,7 +89,7 @@ def run(contender: Contender, python: Path, vendor: Vendor, limit: float) -> Run
                 raise RunFailed(reason)
         asked = vendor.asked()
         ids = stored_ids(database, contender.ids)
-        disk = sum(path.stat().st_size for path in folder.glob("loaded.db*"))
+        disk = sum(path.stat().st_size for path in folder.glob("loaded*"))
     return Run(
         stored=len(ids & vendor.truth),
         lost=len(vendor.truth - ids),

@@ -6,12 +6,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# SQLite has no columns for objects and lists: the SDK's own setting makes columns, and JSON, of them.
+NESTED = {"flattening_enabled": True, "flattening_max_depth": 1}
 
 
 def main(url: str, token: str, database: str) -> None:
     """Run the tap into the target."""
     Path("tap.json").write_text(json.dumps({"api_url": url, "auth_token": token}), encoding="utf-8")
-    Path("target.json").write_text(json.dumps({"path_to_db": database}), encoding="utf-8")
+    Path("target.json").write_text(json.dumps({"path_to_db": database, **NESTED}), encoding="utf-8")
     tap = subprocess.Popen(
         [sys.executable, HERE / "singer_tap.py", "--config", "tap.json"], stdout=subprocess.PIPE
     )

@@ -12,7 +12,6 @@ from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.pagination import BaseHATEOASPaginator
 
 
-
 def texts(*names: str) -> th.ObjectType:
     """Return the type of an object with these texts; the SDK makes a column of each."""
     return th.ObjectType(*(th.Property(name, th.StringType) for name in names))

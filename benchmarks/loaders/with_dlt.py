@@ -6,8 +6,8 @@ import time
 
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"  # a benchmark tells nobody anything
 
-import dlt  # noqa: E402
-from dlt.sources.rest_api import rest_api_source  # noqa: E402
+import dlt
+from dlt.sources.rest_api import rest_api_source
 
 YEAR_MS = 365 * 86_400_000
 

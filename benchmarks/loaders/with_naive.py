@@ -1,4 +1,4 @@
-"""Loads the audit log the way a person writes it in an afternoon: page after page, row after row, with httpx and SQLModel."""
+"""Loads the audit log as one writes it in an afternoon: page after page, row after row, with httpx and SQLModel."""
 
 import sys
 from datetime import UTC, datetime

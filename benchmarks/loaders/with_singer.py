@@ -14,11 +14,11 @@ def main(url: str, token: str, database: str) -> None:
     """Run the tap into the target."""
     Path("tap.json").write_text(json.dumps({"api_url": url, "auth_token": token}), encoding="utf-8")
     Path("target.json").write_text(json.dumps({"path_to_db": database, **NESTED}), encoding="utf-8")
-    tap = subprocess.Popen(
-        [sys.executable, HERE / "singer_tap.py", "--config", "tap.json"], stdout=subprocess.PIPE
-    )
+    tap = subprocess.Popen([sys.executable, HERE / "singer_tap.py", "--config", "tap.json"], stdout=subprocess.PIPE)
     target = subprocess.Popen(
-        [sys.executable, HERE / "singer_target.py", "--config", "target.json"], stdin=tap.stdout, stdout=subprocess.DEVNULL
+        [sys.executable, HERE / "singer_target.py", "--config", "target.json"],
+        stdin=tap.stdout,
+        stdout=subprocess.DEVNULL,
     )
     assert tap.stdout is not None
     tap.stdout.close()

@@ -2,11 +2,13 @@
 
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -79,8 +81,11 @@ def run(contender: Contender, python: Path, vendor: Vendor, limit: float) -> Run
         with (folder / "said.txt").open("w+", encoding="utf-8") as said:
             words = [str(python), str(contender.program), vendor.url, vendor.token, str(database)]
             began = time.monotonic()
-            process = subprocess.Popen(words, stdout=said, stderr=said, cwd=folder)
-            status, used = _wait(process, began + limit)
+            process = subprocess.Popen(words, stdout=said, stderr=said, cwd=folder, start_new_session=True)
+            try:
+                status, used = _wait(process, began + limit)
+            finally:
+                _end(process)
             wall = time.monotonic() - began
             if status:
                 said.seek(0)
@@ -113,6 +118,12 @@ def _wait(process: subprocess.Popen[bytes], until: float) -> tuple[int, resource
         if time.monotonic() > until:
             process.kill()
         time.sleep(0.005)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a contender and what it has started, if anything of it is left."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def stored_ids(database: Path, query: str) -> frozenset[str]:

@@ -52,17 +52,24 @@ class Contender:
         wanted = self.requirements.read_text(encoding="utf-8")
         if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
             print(f"installing {self.title} into {folder.relative_to(ROOT)}, once ...", file=sys.stderr, flush=True)
-            venv.create(folder, with_pip=True)
-            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            done = subprocess.run([*pip, "-r", str(self.requirements)], capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise CannotInstall((done.stderr.strip() or f"pip ended with {done.returncode}").splitlines()[-1])
+            install(folder, python, self.requirements)
             stamp.write_text(wanted, encoding="utf-8")
         return python
 
     def version(self) -> str:
         """Return what its first pinned package is, or nothing."""
         return self.requirements.read_text(encoding="utf-8").split()[0] if self.requirements.exists() else ""
+
+
+def install(folder: Path, python: Path, requirements: Path) -> None:
+    """Make an environment with packages in it; raises CannotInstall."""
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
+        venv.create(folder, with_pip=True)
+        subprocess.run([*pip, "-r", str(requirements)], capture_output=True, text=True, check=True)
+    except subprocess.CalledProcessError as error:
+        said = [line for line in str(error.stderr or error).splitlines() if line.strip()]
+        raise CannotInstall(next((line for line in reversed(said) if "ERROR" in line), said[-1])) from None
 
 
 CONTENDERS = (

@@ -92,7 +92,8 @@ def _what(done: Result, m: Run, vendor: Vendor) -> list[str]:
 
 
 def _speed(done: Result, m: Run, reference: Run | None, best: Run | None) -> list[str]:
-    ratios = [f"{m.per_cpu_second / other.per_cpu_second:.2f}" if other and other.stored else "" for other in (reference, best)]
+    others = (reference, best)
+    ratios = [f"{m.per_cpu_second / other.per_cpu_second:.2f}" if other and other.stored else "" for other in others]
     return [done.contender.title, f"{m.per_cpu_second:,.0f}", f"{m.per_second:,.0f}", *ratios]
 
 

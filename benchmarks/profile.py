@@ -39,6 +39,7 @@ PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("HTTP client", "/h11/", ()),
     ("HTTP client", "/http/client.py", ()),
     ("HTTP client", "/urllib3/", ()),
+    ("HTTP client", "/aiohttp/", ()),
     ("HTTP client", "/socket.py", ()),
     ("HTTP client", "/tenacity/", ()),
     ("HTTP client", "flagtrail/api.py", ()),
@@ -121,9 +122,13 @@ class Shares:
 
 
 def part_of(function: Function) -> str | None:
-    """Return the part that a function belongs to by itself, or None."""
+    """Return the part that a function belongs to by itself; a module of ours without a rule is a part of its own."""
     file, _, name = function
-    return next((part for part, piece, names in PARTS if piece in file and (not names or name in names)), None)
+    for part, piece, names in PARTS:
+        if piece in file and (not names or name in names):
+            return part
+    own = file.startswith((str(ROOT / "src"), str(ROOT / "connectors")))
+    return "/".join(Path(file).parts[-2:]) if own else None
 
 
 def divided(stats: dict[Function, Any], cpu: float) -> dict[Function, float]:

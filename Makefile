@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test faults histories mutants lint format docs clean
+.PHONY: demo test faults histories mutants bench lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -28,6 +28,13 @@ mutants: $(VENV)/.test-ready
 faults: $(VENV)/.test-ready
 	$(RUN) pytest -n auto tests/faults $(ARGS)
 
+# Loading beside its peers, where the time goes, and memory, written into benchmarks/RESULTS.md. With ARGS, such as
+# ARGS="--only ours,bare --events 20000 --runs 1", only the first of these, and printed only. Takes the network once.
+bench: $(VENV)/.demo-ready
+	$(RUN) benchmarks.loading $(or $(ARGS),--write)
+	$(if $(ARGS),,$(RUN) benchmarks.profile --write)
+	$(if $(ARGS),,$(RUN) benchmarks.memory --write)
+
 lint: $(VENV)/.test-ready
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -41,7 +48,7 @@ docs: $(VENV)/.test-ready
 	$(VENV)/bin/python -c "from flagtrail.schema import describe; print(describe(), end='')" > docs/schema.md
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
+	rm -rf $(VENV) .bench build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "flagtrail needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }

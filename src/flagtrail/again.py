@@ -39,7 +39,7 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class Rereader:
     """Reads one stream again; safe to use from many threads."""
 
     source: Source

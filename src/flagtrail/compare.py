@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from flagtrail.again import Again, Reader
+from flagtrail.again import Again, Rereader
 from flagtrail.connector import Count, Hole
 from flagtrail.holdings import Held, held
 from flagtrail.numbers import Times, between_quiet, suspects
@@ -32,15 +32,15 @@ log = structlog.get_logger()
 class Comparison:
     """Compares one stream; safe to use from several threads, one window each."""
 
-    reader: Reader
+    rereader: Rereader
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing: dict[str, Held] = field(default_factory=dict)
     shared: bool = False  # other streams tell of other parts of the same log: which stored rows are whose is not known
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.trust = Trust(self.reader)
-        self.source, self.store, self.stream = self.reader.source, self.reader.store, self.reader.stream
+        self.trust = Trust(self.rereader)
+        self.source, self.store, self.stream = self.rereader.source, self.rereader.store, self.rereader.stream
         self.edge_ms = self.stream.edge // MILLISECOND
 
     # By numbers.
@@ -50,7 +50,7 @@ class Comparison:
         if self.shared:
             yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=SHARED)
             return
-        times = times_of(self.reader, window)
+        times = times_of(self.rereader, window)
         last = window.until_ms
         low = times.quiet(window.since_ms, window.since_ms, last)
         high = None if low is None else times.quiet(last, low + 1, last)
@@ -136,7 +136,7 @@ class Comparison:
             tries.append((verdict, sum(part.records for part in parts)))
             if why_not or tries[-1][1] == verdict.expected:
                 break
-            around = quiet_around(self.reader, window)  # what was found may lie just where it was quiet before
+            around = quiet_around(self.rereader, window)  # what was found may lie just where it was quiet before
         verdict, told = _together([verdict for verdict, _ in tries], window), tries[-1][1]
         agrees = told == tries[-1][0].expected
         if not why_not and not agrees and len({told for _, told in tries}) > 1:
@@ -169,11 +169,11 @@ class Comparison:
             list(self.by_contents(window))
 
     def _contents(self, window: Window, method: Method) -> Iterator[Verdict]:
-        again = self.reader.read(window)
+        again = self.rereader.read(window)
         missing = self._missing(window, again)
         self.trust.shown_any |= bool(again.shown)
         if missing and not again.holes:
-            again = again.and_then(self.reader.read(window))
+            again = again.and_then(self.rereader.read(window))
             # What two readings in a row do not show is not shown. Another process may have stored more meanwhile.
             missing = {id: event for id, event in missing.items() if id not in again.shown}
         outcome, reason = Outcome.HEALED if again.found else Outcome.VERIFIED, None

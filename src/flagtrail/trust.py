@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from flagtrail.again import LONGEST, Reader
+from flagtrail.again import LONGEST, Rereader
 from flagtrail.connector import Count
 from flagtrail.errors import AccessDenied, UnexpectedResponse
 from flagtrail.holdings import times
@@ -26,7 +26,7 @@ class Trust:
     how many entries the vendor lists there and how many of them were missing.
     """
 
-    reader: Reader
+    rereader: Rereader
     distrusted: str | None = None
     silent: str | None = None
     shown_any: bool = False
@@ -38,7 +38,7 @@ class Trust:
         with self.lock:
             for window in windows:
                 # Once more: an entry may just have appeared, maybe where it was quiet before.
-                why_not = self._tried(window) and self._tried(quiet_around(self.reader, window))
+                why_not = self._tried(window) and self._tried(quiet_around(self.rereader, window))
                 if why_not:
                     self.distrusted = None if self.silent else why_not
                     return why_not
@@ -46,7 +46,7 @@ class Trust:
 
     def _tried(self, window: Window) -> str | None:
         """Return how the vendor's numbers of a window differ from what it lists there; None when they do not."""
-        again = self.reader.read(window)
+        again = self.rereader.read(window)
         listed = len(again.shown)
         if again.holes:
             return None  # what cannot be read whole says nothing about numbers
@@ -62,12 +62,12 @@ class Trust:
 
     def samples(self, window: Window, count: int, *, besides: Window | None = None) -> list[Window]:
         """Return up to so many small windows inside one that hold stored entries, and nothing of another window."""
-        found = samples(times_of(self.reader, window), SAMPLES, self.reader.stream.page // 2)
+        found = samples(times_of(self.rereader, window), SAMPLES, self.rereader.stream.page // 2)
         return [sample for sample in found if besides is None or not sample.clip(besides)][:count]
 
     def disagreement_besides(self, window: Window) -> str | None:
         """Return why numbers that are wrong in one window are not believed in others either; None if they are."""
-        for covered in reversed(self.reader.store.coverage(self.reader.source.name, self.reader.stream.name)):
+        for covered in reversed(self.rereader.store.coverage(self.rereader.source.name, self.rereader.stream.name)):
             month = Window(max(covered.since, covered.until - LONGEST), covered.until)
             if others := self.samples(month, SAMPLES // 2, besides=window):
                 return self.disagreement(others)
@@ -75,11 +75,11 @@ class Trust:
 
     def ask(self, window: Window, parts: int) -> tuple[list[Count], str | None]:
         """Return the vendor's numbers, or why there are none."""
-        self.reader.check_stop()
+        self.rereader.check_stop()
         if self.silent or self.distrusted:
             return [], self.silent or self.distrusted
         try:
-            told = self.reader.source.connector.counts(self.reader.api, self.reader.stream, window, parts)
+            told = self.rereader.source.connector.counts(self.rereader.api, self.rereader.stream, window, parts)
         except AccessDenied as error:
             if error.status == 401:
                 raise
@@ -94,17 +94,17 @@ class Trust:
         return [], self.silent
 
 
-def times_of(reader: Reader, window: Window) -> Times:
+def times_of(rereader: Rereader, window: Window) -> Times:
     """Return when the stored events of a window happened, and of a little around it."""
-    edge = reader.stream.edge
+    edge = rereader.stream.edge
     around = Window(window.since - edge * 2, window.until + edge * 2)
-    return times(reader.store, reader.source.name, reader.stream.log, around, edge // MILLISECOND)
+    return times(rereader.store, rereader.source.name, rereader.stream.log, around, edge // MILLISECOND)
 
 
-def quiet_around(reader: Reader, window: Window) -> Window:
+def quiet_around(rereader: Rereader, window: Window) -> Window:
     """Return the least window around one that ends at moments which are quiet by what is stored now."""
-    room = reader.stream.edge // MILLISECOND * ROOM
-    near = times_of(reader, Window.of_ms(max(0, window.since_ms - room), window.until_ms + room))
+    room = rereader.stream.edge // MILLISECOND * ROOM
+    near = times_of(rereader, Window.of_ms(max(0, window.since_ms - room), window.until_ms + room))
     low = near.quiet(window.since_ms, max(0, window.since_ms - room), window.since_ms)
     high = near.quiet(window.until_ms, window.until_ms, window.until_ms + room)
     return Window.of_ms(window.since_ms if low is None else low, window.until_ms if high is None else high)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from flagtrail.again import LONGEST, Reader, Stopped
+from flagtrail.again import LONGEST, Rereader, Stopped
 from flagtrail.api import Api
 from flagtrail.compare import Comparison
 from flagtrail.connector import Stream
@@ -95,8 +95,8 @@ class Verifier:
             self.report.streams.setdefault(stream.name, StreamVerification(stream))
             pieces = self._pieces(stream, method, asked)
             if pieces or self.source.retention:
-                reader = Reader(self.source, self.store, self.api, stream, self.stop)
-                work.append((Comparison(reader, shared=self._shared(stream)), pieces))
+                rereader = Rereader(self.source, self.store, self.api, stream, self.stop)
+                work.append((Comparison(rereader, shared=self._shared(stream)), pieces))
         self.watch.planned(sum(len(pieces) for _, pieces in work), None)
         with ThreadPoolExecutor(self.source.parallel, thread_name_prefix=f"{self.source.name}-verify") as pool:
             for comparison, pieces in work:
@@ -265,13 +265,13 @@ class Verifier:
         nothing_until = self.store.coverage(self.source.name, stream.name)[0].since
 
         def shown_at(entry: Held) -> bool:
-            return entry.vendor_id in comparison.reader.read(Window.of_ms(entry.ms, entry.ms + 1)).shown
+            return entry.vendor_id in comparison.rereader.read(Window.of_ms(entry.ms, entry.ms + 1)).shown
 
         def shown_before(instant: datetime) -> bool:
             nonlocal nothing_until
             if instant <= nothing_until:
                 return False
-            if comparison.reader.shows_anything(Window(nothing_until, instant)):
+            if comparison.rereader.shows_anything(Window(nothing_until, instant)):
                 return True
             nothing_until = instant
             return False

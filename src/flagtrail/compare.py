@@ -19,7 +19,7 @@ from flagtrail.holdings import Held, held
 from flagtrail.numbers import Times, between_quiet, suspects
 from flagtrail.trust import Trust, quiet_around, times_of
 from flagtrail.verdicts import Method, Outcome, Verdict
-from flagtrail.window import MILLISECOND, Window, merge, subtract
+from flagtrail.window import Window, merge, subtract
 
 PARTS = 500  # parts of a window whose numbers are asked for together
 PAGES = 3  # full pages that are read again rather than narrowed further
@@ -41,7 +41,6 @@ class Comparison:
     def __post_init__(self) -> None:
         self.trust = Trust(self.rereader)
         self.source, self.store, self.stream = self.rereader.source, self.rereader.store, self.rereader.stream
-        self.edge_ms = self.stream.edge // MILLISECOND
 
     # By numbers.
 
@@ -55,22 +54,18 @@ class Comparison:
         low = times.quiet(window.since_ms, window.since_ms, last)
         high = None if low is None else times.quiet(last, low + 1, last)
         if low is None or high is None:
-            yield from self._edge_of(window)
+            # Entries lie at its edges: numbers could mean either side of them.
+            yield self._contents(window, Method.COUNTS)
             return
         if low > window.since_ms:
-            yield from self._edge_of(Window.of_ms(window.since_ms, low))
+            yield self._contents(Window.of_ms(window.since_ms, low), Method.COUNTS)
         yield from self._compared(Window.of_ms(low, high), times)
         if high < last:
-            yield from self._edge_of(Window.of_ms(high, last))
-
-    def _edge_of(self, window: Window) -> Iterator[Verdict]:
-        """Yield the verdict on a window at whose edge there are entries: numbers could mean either side of it."""
-        yield from (verdict._replace(method=Method.COUNTS) for verdict in self.by_contents(window))
+            yield self._contents(Window.of_ms(high, last), Method.COUNTS)
 
     def _compared(self, window: Window, times: Times) -> Iterator[Verdict]:
         """Yield verdicts that add up to a window between two quiet moments."""
         parts, why_not = self.trust.ask(window, PARTS)
-        why_not = why_not or self.trust.distrusted
         if why_not:
             yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=why_not)
             return
@@ -128,7 +123,7 @@ class Comparison:
         tries: list[tuple[Verdict, int]] = []
         around = window
         for _ in range(2):
-            [verdict] = self._contents(around, Method.COUNTS)
+            verdict = self._contents(around, Method.COUNTS)
             if verdict.outcome is Outcome.DIFFERS:
                 yield verdict
                 return
@@ -161,14 +156,15 @@ class Comparison:
 
     def by_contents(self, window: Window) -> Iterator[Verdict]:
         """Yield the verdict on a window whose every entry was read again."""
-        yield from self._contents(window, Method.CONTENTS)
+        yield self._contents(window, Method.CONTENTS)
 
     def look_for_missing(self, window: Window) -> None:
         """Remember what is stored of a window and no longer shown, if there is anything stored at all."""
         if held(self.store, self.source.name, self.stream.log, window):
-            list(self.by_contents(window))
+            self._contents(window, Method.CONTENTS)
 
-    def _contents(self, window: Window, method: Method) -> Iterator[Verdict]:
+    def _contents(self, window: Window, method: Method) -> Verdict:
+        """Return the verdict on a window after reading it again, and remember what is missing."""
         again = self.rereader.read(window)
         missing = self._missing(window, again)
         self.trust.shown_any |= bool(again.shown)
@@ -183,7 +179,7 @@ class Comparison:
         else:
             with self.lock:
                 self.missing |= missing
-        yield self._verdict(
+        return self._verdict(
             window,
             outcome,
             method=method,

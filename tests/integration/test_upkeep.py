@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import pytest
@@ -203,6 +203,14 @@ def test_what_was_found_is_logged_with_numbers(store: Store, logged: list[Any]) 
             running.upkeep()
         assert sum(line["found"] for line in told(logged, "verified")) == 1
         assert told(logged, "window_healed")[0]["stream"] == f"audit_log[{TRAVEL.id}]"
+
+
+def test_before_the_start_by_the_vendors_clock_nothing_is_due(store: Store) -> None:
+    with LaunchDarklySimulator() as vendor:
+        vendor.clock.advance(-7200)
+        with Running(vendor, store, start=datetime.now(UTC) - HOUR) as running:
+            running.tick()
+            assert verify_due(running.session) == []
 
 
 def test_a_source_that_is_not_to_be_verified_is_not(store: Store) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flagtrail.again import LONGEST, Rereader
 from flagtrail.connector import Count
@@ -15,6 +16,14 @@ SEVERAL = 7  # another number of parts: the same total must come out
 ROOM = 16  # edges around a window in which a quiet moment is looked for
 SAMPLES = 7  # small windows to choose from when the vendor's numbers are tried
 NO_NUMBERS = "the vendor tells no numbers for this log"
+NOTHING_ELSE = "there is nothing else to try the vendor's numbers with"
+
+
+class Trial(NamedTuple):
+    """How numbers did when they were compared with the list; `made` is false when there was nothing to compare."""
+
+    made: bool
+    why_not: str | None = None
 
 
 @dataclass
@@ -33,23 +42,26 @@ class Trust:
     healed: list[tuple[Window, int, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def disagreement(self, windows: Iterable[Window]) -> str | None:
-        """Return how the vendor's numbers of a few windows differ from what it lists there; None when they do not."""
+    def tried(self, windows: Iterable[Window]) -> Trial:
+        """Return how the vendor's numbers of a few windows compare with what it lists there."""
+        made = False
         with self.lock:
             for window in windows:
-                # Once more: an entry may just have appeared, maybe where it was quiet before.
-                why_not = self._tried(window) and self._tried(quiet_around(self.rereader, window))
-                if why_not:
-                    self.distrusted = None if self.silent else why_not
-                    return why_not
-        return None
+                trial = self._tried(window)
+                if trial.why_not:  # once more: an entry may just have appeared, maybe where it was quiet before
+                    trial = self._tried(quiet_around(self.rereader, window))
+                if trial.why_not:
+                    self.distrusted = None if self.silent else trial.why_not
+                    return trial
+                made |= trial.made
+        return Trial(made)
 
-    def _tried(self, window: Window) -> str | None:
-        """Return how the vendor's numbers of a window differ from what it lists there; None when they do not."""
+    def _tried(self, window: Window) -> Trial:
+        """Return how the vendor's numbers of one window compare with what it lists there."""
         again = self.rereader.read(window)
         listed = len(again.shown)
         if again.holes:
-            return None  # what cannot be read whole says nothing about numbers
+            return Trial(made=False)  # what cannot be read whole says nothing about numbers
         if again.found:
             self.healed.append((window, listed, again.found))
         for parts in (1, SEVERAL):
@@ -57,8 +69,8 @@ class Trust:
             told = sum(count.records for count in counts)
             if why_not or told != listed:
                 not_those = f"the vendor's counts are not those of its list: it counts {told} where it lists {listed}"
-                return why_not or not_those
-        return None
+                return Trial(True, why_not or not_those)
+        return Trial(made=True)
 
     def samples(self, window: Window, count: int, *, besides: Window | None = None) -> list[Window]:
         """Return up to so many small windows inside one that hold stored entries, and nothing of another window."""
@@ -69,9 +81,10 @@ class Trust:
         """Return why numbers that are wrong in one window are not believed in others either; None if they are."""
         for covered in reversed(self.rereader.store.coverage(self.rereader.source.name, self.rereader.stream.name)):
             month = Window(max(covered.since, covered.until - LONGEST), covered.until)
-            if others := self.samples(month, SAMPLES // 2, besides=window):
-                return self.disagreement(others)
-        return "there is nothing else to try the vendor's numbers with"
+            trial = self.tried(self.samples(month, SAMPLES // 2, besides=window))
+            if trial.made:
+                return trial.why_not
+        return NOTHING_ELSE
 
     def ask(self, window: Window, parts: int) -> tuple[list[Count], str | None]:
         """Return the vendor's numbers, or why there are none."""

@@ -233,8 +233,7 @@ class Verifier:
             comparison.trust.distrusted = None if trusted else known.counts
             return
         for piece in pieces:
-            if sample := comparison.trust.samples(piece, 1):
-                comparison.trust.disagreement(sample)
+            if comparison.trust.tried(comparison.trust.samples(piece, 1)).made:
                 self._note_counts(comparison)
                 return
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from flagtrail.again import LONGEST, Rereader
@@ -15,6 +16,8 @@ from flagtrail.window import MILLISECOND, Window
 SEVERAL = 7  # another number of parts: the same total must come out
 ROOM = 16  # edges around a window in which a quiet moment is looked for
 SAMPLES = 7  # small windows to choose from when the vendor's numbers are tried
+BELIEVED = timedelta(days=1)  # how long numbers are believed, or doubted, after they were compared with the list
+TRUSTED = "trusted"
 NO_NUMBERS = "the vendor tells no numbers for this log"
 NOTHING_ELSE = "there is nothing else to try the vendor's numbers with"
 
@@ -41,6 +44,27 @@ class Trust:
     shown_any: bool = False
     healed: list[tuple[Window, int, int]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def calibrate(self, windows: Iterable[Window], *, patient: bool = True) -> None:
+        """Compare the vendor's numbers with its own list before they are believed, once a day.
+
+        Unless `patient`, numbers that were found not to be those of the list within a day are not asked for again.
+        """
+        known = self.rereader.state()
+        recent = known.counts_at is not None and known.counts_at > datetime.now(UTC) - BELIEVED
+        trusted = known.counts == TRUSTED
+        if recent and (trusted or not patient):
+            self.distrusted = None if trusted else known.counts
+            return
+        for window in windows:
+            if self.tried(self.samples(window, 1)).made:
+                self.note()
+                return
+
+    def note(self) -> None:
+        """Remember whether the numbers are believed."""
+        told = {"counts": self.silent or self.distrusted or TRUSTED, "counts_at": datetime.now(UTC)}
+        self.rereader.store.note(self.rereader.source.name, self.rereader.stream.name, **told)
 
     def tried(self, windows: Iterable[Window]) -> Trial:
         """Return how the vendor's numbers of a few windows compare with what it lists there."""

@@ -1,0 +1,1 @@
+"""Measurements of flagtrail: how fast it is, and what that costs."""

@@ -12,15 +12,21 @@ import structlog
 
 from flagtrail.again import Rereader
 from flagtrail.errors import UnexpectedResponse
-from flagtrail.holdings import Held, environment_deleted, mark_vanished, unmoved, witnesses
+from flagtrail.holdings import (
+    ENVIRONMENT_DELETED,
+    HIDDEN,
+    RETENTION,
+    UNEXPLAINED,
+    Held,
+    environment_deleted,
+    mark_vanished,
+    unmoved,
+    witnesses,
+)
 from flagtrail.source import RETENTIONS, Source
 from flagtrail.store import Store
 from flagtrail.window import Window, from_ms, to_ms
 
-RETENTION = "retention"
-ENVIRONMENT_DELETED = "environment deleted"
-HIDDEN = "hidden"
-UNEXPLAINED = "unexplained"
 SHORTEST_RETENTION = timedelta(days=6)  # ConfigCat's shortest is 7 days; no vendor drops what is younger for its age
 GRACE = timedelta(days=1)  # vendors clean up once in a while, not to the second
 WITNESSES = 3  # other entries of the same place that are asked for

@@ -1,18 +1,16 @@
-"""The command that compares the table with the vendors: verify."""
+"""Compares the table with the vendors: the command verify."""
 
 import logging
 from collections import Counter
-from typing import Annotated
+from pathlib import Path
 
 import typer
 from rich.text import Text
 
 from flagtrail import logs
+from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
-from flagtrail.cli.reading import ConfigOption, OutputOption, QuietOption, SourceOption, moment
 from flagtrail.cli.showing import (
-    FAILED,
-    Simple,
     counted,
     local,
     out,
@@ -37,30 +35,10 @@ FINDINGS = 20  # findings of a source that are listed; JSON has all
 
 
 def verify(
-    since: Annotated[
-        str | None, typer.Option(help="From when on: 30d (ago), 2026-03-01; everything by default.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="Up to when, not included; the same forms.")] = None,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Read everything again, and compare ids and contents; else numbers.")
-    ] = False,
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    output: OutputOption = Simple.TABLE,
-    quiet: QuietOption = False,
-) -> None:
-    """Compare what is covered with the vendors, store what was missing, and mark what they no longer show.
-
-    Windows whose numbers differ are narrowed and read again. Exits with 1 when something still differs.
-
-    Examples:
-
-      flagtrail verify
-
-      flagtrail verify --since 7d --deep
-
-      flagtrail verify --source acme-configcat -o json
-    """
+    since: str | None, until: str | None, config: Path | None, source: list[str] | None, output: Simple, *, deep: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
+    """Compare what is covered with the vendors, and exit with 1 when something still differs."""
     logs.configure(logging.ERROR)
     first, last = moment(since) or from_ms(0), moment(until) or MOST
     if first >= last:

@@ -6,10 +6,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
+from structlog.testing import capture_logs
 
 from flagtrail import logs
 from flagtrail.store import Store
@@ -64,6 +66,15 @@ def store(store_url: str) -> Iterator[Store]:
         yield opened
 
 
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """What is logged during the test."""
+    logs.configure(logging.INFO)
+    with capture_logs() as found:
+        yield found
+    logs.configure(logging.ERROR)
+
+
 def rows(store: Store, query: str) -> list[tuple[object, ...]]:
     """Return what a plain SQL query gives, with packed bodies as text."""
     with store.engine.connect() as connection:
@@ -89,3 +100,8 @@ def held(store: Store, source: str) -> dict[str, set[str]]:
 def shown(simulator: Simulator) -> dict[str, set[str]]:
     """Return the vendor ids that a simulator shows, by stream, without the streams that are empty."""
     return {stream: set(ids) for stream, ids in simulator.truth().items() if ids}
+
+
+def told(logged: list[Any], event: str) -> list[Any]:
+    """Return the lines of the log about one event."""
+    return [line for line in logged if line["event"] == event]

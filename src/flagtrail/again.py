@@ -8,7 +8,7 @@ from flagtrail.api import Api
 from flagtrail.connector import Hole, Stream
 from flagtrail.rows import Reading
 from flagtrail.source import Source
-from flagtrail.store import Store
+from flagtrail.store import Store, StreamState
 from flagtrail.window import Window
 
 LONGEST = timedelta(days=31)  # compared at once: a month's times fit into memory
@@ -39,7 +39,7 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class Rereader:
     """Reads one stream again; safe to use from many threads."""
 
     source: Source
@@ -47,6 +47,11 @@ class Reader:
     api: Api
     stream: Stream
     stop: threading.Event
+
+    def state(self) -> StreamState:
+        """Return what the table knows of the stream."""
+        name = (self.source.name, self.stream.name)
+        return next(state for state in self.store.streams() if (state.source, state.stream) == name)
 
     def read(self, window: Window) -> Again:
         """Read a window again, and a little around it, and store what it shows; it claims nothing new."""

@@ -13,13 +13,13 @@ from typing import Any
 
 import structlog
 
-from flagtrail.again import Again, Reader
+from flagtrail.again import Again, Rereader
 from flagtrail.connector import Count, Hole
 from flagtrail.holdings import Held, held
 from flagtrail.numbers import Times, between_quiet, suspects
 from flagtrail.trust import Trust, quiet_around, times_of
 from flagtrail.verdicts import Method, Outcome, Verdict
-from flagtrail.window import MILLISECOND, Window, merge, subtract
+from flagtrail.window import Window, merge, subtract
 
 PARTS = 500  # parts of a window whose numbers are asked for together
 PAGES = 3  # full pages that are read again rather than narrowed further
@@ -32,16 +32,15 @@ log = structlog.get_logger()
 class Comparison:
     """Compares one stream; safe to use from several threads, one window each."""
 
-    reader: Reader
+    rereader: Rereader
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     missing: dict[str, Held] = field(default_factory=dict)
     shared: bool = False  # other streams tell of other parts of the same log: which stored rows are whose is not known
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.trust = Trust(self.reader)
-        self.source, self.store, self.stream = self.reader.source, self.reader.store, self.reader.stream
-        self.edge_ms = self.stream.edge // MILLISECOND
+        self.trust = Trust(self.rereader)
+        self.source, self.store, self.stream = self.rereader.source, self.rereader.store, self.rereader.stream
 
     # By numbers.
 
@@ -50,27 +49,23 @@ class Comparison:
         if self.shared:
             yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=SHARED)
             return
-        times = times_of(self.reader, window)
+        times = times_of(self.rereader, window)
         last = window.until_ms
         low = times.quiet(window.since_ms, window.since_ms, last)
         high = None if low is None else times.quiet(last, low + 1, last)
         if low is None or high is None:
-            yield from self._edge_of(window)
+            # Entries lie at its edges: numbers could mean either side of them.
+            yield self._contents(window, Method.COUNTS)
             return
         if low > window.since_ms:
-            yield from self._edge_of(Window.of_ms(window.since_ms, low))
+            yield self._contents(Window.of_ms(window.since_ms, low), Method.COUNTS)
         yield from self._compared(Window.of_ms(low, high), times)
         if high < last:
-            yield from self._edge_of(Window.of_ms(high, last))
-
-    def _edge_of(self, window: Window) -> Iterator[Verdict]:
-        """Yield the verdict on a window at whose edge there are entries: numbers could mean either side of it."""
-        yield from (verdict._replace(method=Method.COUNTS) for verdict in self.by_contents(window))
+            yield self._contents(Window.of_ms(high, last), Method.COUNTS)
 
     def _compared(self, window: Window, times: Times) -> Iterator[Verdict]:
         """Yield verdicts that add up to a window between two quiet moments."""
         parts, why_not = self.trust.ask(window, PARTS)
-        why_not = why_not or self.trust.distrusted
         if why_not:
             yield self._verdict(window, Outcome.NOT_VERIFIABLE, reason=why_not)
             return
@@ -128,7 +123,7 @@ class Comparison:
         tries: list[tuple[Verdict, int]] = []
         around = window
         for _ in range(2):
-            [verdict] = self._contents(around, Method.COUNTS)
+            verdict = self._contents(around, Method.COUNTS)
             if verdict.outcome is Outcome.DIFFERS:
                 yield verdict
                 return
@@ -136,7 +131,7 @@ class Comparison:
             tries.append((verdict, sum(part.records for part in parts)))
             if why_not or tries[-1][1] == verdict.expected:
                 break
-            around = quiet_around(self.reader, window)  # what was found may lie just where it was quiet before
+            around = quiet_around(self.rereader, window)  # what was found may lie just where it was quiet before
         verdict, told = _together([verdict for verdict, _ in tries], window), tries[-1][1]
         agrees = told == tries[-1][0].expected
         if not why_not and not agrees and len({told for _, told in tries}) > 1:
@@ -161,19 +156,20 @@ class Comparison:
 
     def by_contents(self, window: Window) -> Iterator[Verdict]:
         """Yield the verdict on a window whose every entry was read again."""
-        yield from self._contents(window, Method.CONTENTS)
+        yield self._contents(window, Method.CONTENTS)
 
     def look_for_missing(self, window: Window) -> None:
         """Remember what is stored of a window and no longer shown, if there is anything stored at all."""
         if held(self.store, self.source.name, self.stream.log, window):
-            list(self.by_contents(window))
+            self._contents(window, Method.CONTENTS)
 
-    def _contents(self, window: Window, method: Method) -> Iterator[Verdict]:
-        again = self.reader.read(window)
+    def _contents(self, window: Window, method: Method) -> Verdict:
+        """Return the verdict on a window after reading it again, and remember what is missing."""
+        again = self.rereader.read(window)
         missing = self._missing(window, again)
         self.trust.shown_any |= bool(again.shown)
         if missing and not again.holes:
-            again = again.and_then(self.reader.read(window))
+            again = again.and_then(self.rereader.read(window))
             # What two readings in a row do not show is not shown. Another process may have stored more meanwhile.
             missing = {id: event for id, event in missing.items() if id not in again.shown}
         outcome, reason = Outcome.HEALED if again.found else Outcome.VERIFIED, None
@@ -183,7 +179,7 @@ class Comparison:
         else:
             with self.lock:
                 self.missing |= missing
-        yield self._verdict(
+        return self._verdict(
             window,
             outcome,
             method=method,

@@ -86,7 +86,7 @@ Span = Annotated[timedelta, BeforeValidator(_span)]
 class StoreSettings(BaseModel):
     """The table `[store]`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url: Annotated[Secret, BeforeValidator(_store_url)] = SecretStr("sqlite:///flagtrail.db")
     """sqlite:///file (relative to the config), postgresql://host/name, or { env = "NAME" } when it has a password."""
@@ -95,7 +95,7 @@ class StoreSettings(BaseModel):
 class SourceSettings(BaseModel):
     """One `[[source]]`; the keys that are not listed here are the connector's own."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     """What you call it. It is part of every event's id: renaming a source starts its trail again."""
@@ -134,7 +134,7 @@ class SourceSettings(BaseModel):
 class Config(BaseModel):
     """The whole file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     store: StoreSettings = StoreSettings()
     source: list[SourceSettings] = []

@@ -11,16 +11,19 @@ from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
 
-from flagtrail.api import Api
 from flagtrail.errors import ConfigError, UnexpectedResponse
 from flagtrail.event import Event, Record
 from flagtrail.window import Window
+
+if TYPE_CHECKING:  # who only asks the table needs no HTTP client
+    import httpx
+
+    from flagtrail.api import Api
 
 GROUP = "flagtrail.connectors"
 ODD = 2  # items of one answer that may be unusable whatever the others are
@@ -144,7 +147,7 @@ class Connector(BaseModel, ABC):
     `vendor` is the entry point's name. Instances are frozen and hold no state, so any thread may use one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     vendor: ClassVar[str]
     forgets_environments: ClassVar[bool] = False
@@ -153,11 +156,11 @@ class Connector(BaseModel, ABC):
     base_url: BaseUrl
 
     @abstractmethod
-    def connect(self, transport: httpx.BaseTransport | None = None) -> Api:
+    def connect(self, transport: "httpx.BaseTransport | None" = None) -> "Api":
         """Return the vendor's API with this credential; asks nothing yet. Tests pass another transport."""
 
     @abstractmethod
-    def streams(self, api: Api) -> Iterable[Stream]:
+    def streams(self, api: "Api") -> Iterable[Stream]:
         """Yield the logs that this credential sees, the most important first.
 
         The vendor is asked at least once before the first, so that a bad credential shows here. What was yielded
@@ -165,7 +168,7 @@ class Connector(BaseModel, ABC):
         """
 
     @abstractmethod
-    def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
+    def pages(self, api: "Api", stream: Stream, window: Window) -> Iterator[Page | Hole]:
         """Yield every record in a window no longer than the stream's span; records outside of it may come along.
 
         The windows that the pages cover, and the holes, add up to the whole window, or an error is raised.
@@ -175,7 +178,7 @@ class Connector(BaseModel, ABC):
     def event(self, stream: Stream, record: Record) -> Event:
         """Return what a record means; the same record always gives the same event, and no record is refused."""
 
-    def counts(self, api: Api, stream: Stream, window: Window, parts: int = 500) -> list[Count] | None:
+    def counts(self, api: "Api", stream: Stream, window: Window, parts: int = 500) -> list[Count] | None:
         """Return the vendor's own numbers for up to so many parts of a window, oldest first; None when it tells none.
 
         A part that is left out holds no record.
@@ -186,12 +189,17 @@ class Connector(BaseModel, ABC):
         """Return whether `detail` has more to tell about an event, and is wanted."""
         return False
 
-    def detail(self, api: Api, stream: Stream, vendor_id: str) -> Record:
+    def detail(self, api: "Api", stream: Stream, vendor_id: str) -> Record:
         """Return a record in its full form, from which `event` makes an event with `changes`.
 
         Raises AccessDenied with status 404 when the vendor does not show it any more.
         """
         raise NotImplementedError
+
+
+# The text below each setting of a connector describes it. This class has none, and searching its source for them would
+# make every command slower.
+Connector.model_config["use_attribute_docstrings"] = True
 
 
 def usable(

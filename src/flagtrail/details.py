@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from flagtrail.api import Api
 from flagtrail.connector import Stream
@@ -21,6 +21,7 @@ from flagtrail.database import guarded, writing
 from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Event, Record, to_json
 from flagtrail.packing import kind_of
+from flagtrail.query import count_details
 from flagtrail.report import Nobody, Watch
 from flagtrail.rows import clean
 from flagtrail.schema import DETAIL, EVENT
@@ -53,13 +54,6 @@ class Fetched:
     error: str | None = None
 
 
-def count_open(store: Store, source: str) -> int:
-    """Return how many entries of a source wait for their full form."""
-    query = select(func.count()).where(DETAIL.c.source == source, DETAIL.c.state == "open")
-    with guarded(store.shown), store.engine.connect() as connection:
-        return int(connection.execute(query).scalar() or 0)
-
-
 def fetch(
     source: Source,
     store: Store,
@@ -74,7 +68,7 @@ def fetch(
     known = {stream.log: stream for stream in streams}
     fetched, watch = Fetched(), watch or Nobody()
     deadline = time.monotonic() + seconds
-    watch.planned(1, count_open(store, source.name))
+    watch.planned(1, sum(open_ for (name, _), open_ in count_details(store).items() if name == source.name))
     with ThreadPoolExecutor(source.parallel, thread_name_prefix=f"{source.name}-detail") as pool:
         while not (stop.is_set() or fetched.error or time.monotonic() > deadline):
             wanted = _wanted(store, source, known)
@@ -95,8 +89,6 @@ def fetch(
                     return one, error
 
             answers = list(pool.map(ask, wanted))
-            if stop.is_set():
-                answers = [(one, answer) for one, answer in answers if isinstance(answer, dict)]
             _keep(source, store, known, answers, fetched)
             watch.stored(sum(isinstance(answer, dict) for _, answer in answers))
     watch.ended()
@@ -153,9 +145,9 @@ def _keep(
             if isinstance(answer, dict):
                 same = and_(EVENT.c.number == one.number, EVENT.c.revision == one.revision)
                 event = _event(source, streams[one.log], answer)
-                told = [] if event is None else event.changes
-                changes = None if told is None else clean([change.model_dump() for change in told])
-                values = {"changes": changes} if changes is not None else {"id": EVENT.c.id}
+                told = event.changes if event else None
+                changes = EVENT.c.changes if told is None else clean([change.model_dump() for change in told])
+                values: dict[str, Any] = {"changes": changes}
                 if not connection.execute(update(EVENT).where(same).values(values)).rowcount:
                     continue  # it has other content by now: what was fetched may be of the content before
                 kind = kind_of(source.connector.vendor, DETAIL.name)
@@ -167,7 +159,6 @@ def _keep(
                 fetched.gone += 1
                 log.warning("detail_gone", source=source.name, vendor_id=one.event.vendor_id, error=str(answer))
             elif isinstance(answer, AccessDenied):
-                fetched.error = fetched.error or str(answer)
                 if answer.status == 401:
                     continue  # it is about the credential, not about this entry
                 values = tried

@@ -14,6 +14,11 @@ from flagtrail.store import Store
 from flagtrail.window import MILLISECOND, Window, to_ms
 
 MANY = 10_000  # rows fetched at a time
+# Why the vendor no longer shows an entry.
+RETENTION = "retention"
+ENVIRONMENT_DELETED = "environment deleted"
+HIDDEN = "hidden"
+UNEXPLAINED = "unexplained"
 
 
 class Held(NamedTuple):

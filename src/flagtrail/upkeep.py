@@ -50,7 +50,10 @@ def _due(session: Session, stream: Stream) -> list[Round]:
     if session.resting.get(stream.name, 0.0) > time.monotonic() or session.is_refused(stream.name):
         return []
     kept_since = max(source.kept_since(now) or EPOCH, EPOCH)
-    wanted = Window(max(source.wanted_since(now), kept_since), now)
+    wanted_since = max(source.wanted_since(now), kept_since)
+    if wanted_since >= now:
+        return []  # by the vendor's clock, which is behind ours, nothing is wanted yet
+    wanted = Window(wanted_since, now)
     coverage = store.coverage(source.name, stream.name)
     covered = [kept for window in coverage if (kept := window.after(kept_since + AGING))]
     unread = subtract(wanted, [*covered, *(gap.window for gap in store.gaps(source.name, stream.name))])

@@ -1,4 +1,4 @@
-"""Tells why the vendor no longer shows an entry that is stored: nothing is deleted here because of it.
+"""Marks stored entries that the vendor no longer shows, and tells why: nothing is deleted here because of it.
 
 The reasons: the vendor's retention; somebody deleted the environment together with its log; the credential sees less
 than before; or nothing that can be told from here.
@@ -6,23 +6,70 @@ than before; or nothing that can be told from here.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from flagtrail.holdings import Held, environment_deleted, witnesses
+import structlog
+
+from flagtrail.again import Rereader
+from flagtrail.errors import UnexpectedResponse
+from flagtrail.holdings import (
+    ENVIRONMENT_DELETED,
+    HIDDEN,
+    RETENTION,
+    UNEXPLAINED,
+    Held,
+    environment_deleted,
+    mark_vanished,
+    unmoved,
+    witnesses,
+)
 from flagtrail.source import RETENTIONS, Source
 from flagtrail.store import Store
-from flagtrail.window import from_ms, to_ms
+from flagtrail.window import Window, from_ms, to_ms
 
-RETENTION = "retention"
-ENVIRONMENT_DELETED = "environment deleted"
-HIDDEN = "hidden"
-UNEXPLAINED = "unexplained"
 SHORTEST_RETENTION = timedelta(days=6)  # ConfigCat's shortest is 7 days; no vendor drops what is younger for its age
 GRACE = timedelta(days=1)  # vendors clean up once in a while, not to the second
 WITNESSES = 3  # other entries of the same place that are asked for
 Place = tuple[str | None, ...]
 """A project and an environment, or a project alone."""
+AT_ONCE = 20  # entries that may vanish at once though nothing at all is shown any more
 A_FEW = 2  # entries of one place, all there are, whose vanishing together says that the place is hidden
+
+log = structlog.get_logger()
+
+
+def mark(rereader: Rereader, missing: Mapping[str, Held], *, shown_any: bool) -> dict[str, str]:
+    """Mark entries that the vendor no longer shows, and return the reasons by its ids.
+
+    A vendor that shows nothing at all any more is more likely to fail: then nothing is marked.
+    """
+    source, store, stream = rereader.source, rereader.store, rereader.stream
+    missing = unmoved(store, source.name, stream.log, missing)
+    if len(missing) > AT_ONCE and not shown_any and source.retention is None:
+        raise UnexpectedResponse(f"the vendor shows none of {len(missing)} entries that it showed before")
+    now = rereader.api.now() or datetime.now(UTC)
+    nothing_until = store.coverage(source.name, stream.name)[0].since
+
+    def shown_at(entry: Held) -> bool:
+        return entry.vendor_id in rereader.read(Window.of_ms(entry.ms, entry.ms + 1)).shown
+
+    def shown_before(instant: datetime) -> bool:
+        nonlocal nothing_until
+        if instant <= nothing_until:
+            return False
+        if rereader.shows_anything(Window(nothing_until, instant)):
+            return True
+        nothing_until = instant
+        return False
+
+    since = rereader.state().credential_at
+    found = Absence(source, store, stream.log, missing, now, since, shown_at, shown_before).reasons()
+    mark_vanished(store, source.name, stream.log, found)
+    for id, why in sorted(found.items()):
+        happened = str(from_ms(missing[id].ms))
+        log.warning("entry_vanished", source=source.name, stream=stream.name, vendor_id=id, reason=why,
+                    occurred_at=happened)  # fmt: skip
+    return found
 
 
 @dataclass

@@ -12,27 +12,24 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from flagtrail.again import LONGEST, Reader, Stopped
+from flagtrail.again import LONGEST, Rereader, Stopped
 from flagtrail.api import Api
 from flagtrail.compare import Comparison
 from flagtrail.connector import Stream
 from flagtrail.errors import AccessDenied, RateLimited, SourceError, StoreError, Unavailable, UnexpectedResponse
-from flagtrail.holdings import Held, count, mark_vanished, unmoved
+from flagtrail.holdings import count
 from flagtrail.report import Nobody, StreamVerification, Verification, Watch
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
-from flagtrail.vanished import Absence
+from flagtrail.vanished import mark
 from flagtrail.verdicts import Method, Outcome, Verdict, distrust, note_verdicts
-from flagtrail.window import MILLISECOND, Window, from_ms
+from flagtrail.window import MILLISECOND, Window
 
 AT_ONCE = timedelta(days=7)  # the longest window whose contents are compared at once
 PAGES = 40  # and the most pages that it may hold
-BELIEVED = timedelta(days=1)  # how long numbers are believed, or doubted, after they were compared with the list
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next verification
 SYSTEMATIC = 3  # windows whose numbers are wrong while nothing was missing: then they are numbers of something else
-FEW = 20  # entries that may vanish at once though nothing at all is shown any more
-TRUSTED = "trusted"
 AGING = timedelta(hours=1)  # what is so close to the vendor's retention may go while it is compared
 
 log = structlog.get_logger()
@@ -95,8 +92,8 @@ class Verifier:
             self.report.streams.setdefault(stream.name, StreamVerification(stream))
             pieces = self._pieces(stream, method, asked)
             if pieces or self.source.retention:
-                reader = Reader(self.source, self.store, self.api, stream, self.stop)
-                work.append((Comparison(reader, shared=self._shared(stream)), pieces))
+                rereader = Rereader(self.source, self.store, self.api, stream, self.stop)
+                work.append((Comparison(rereader, shared=self._shared(stream)), pieces))
         self.watch.planned(sum(len(pieces) for _, pieces in work), None)
         with ThreadPoolExecutor(self.source.parallel, thread_name_prefix=f"{self.source.name}-verify") as pool:
             for comparison, pieces in work:
@@ -147,7 +144,7 @@ class Verifier:
         verdicts: list[Verdict] = []
         try:
             if method is Method.COUNTS and not comparison.shared:
-                self._calibrate(comparison, pieces, patient=patient)
+                comparison.trust.calibrate(pieces, patient=patient)
             for found in pool.map(lambda piece: self._piece(comparison, piece, method), pieces):
                 verdicts += found
             if healed := comparison.healed():
@@ -159,13 +156,13 @@ class Verifier:
                     comparison.trust.distrusted or f"the vendor's counts differ from its list in {off} windows"
                 )
             if comparison.trust.distrusted:
-                self._note_counts(comparison)
+                comparison.trust.note()
                 distrust(self.store, self.source.name, name)
                 verdicts = [self._not_verifiable(comparison, verdict) for verdict in verdicts]
                 note_verdicts(self.store, self.source.name, name, verdicts)
             self._look_at_aged(comparison, asked)
             if comparison.missing and not self.over.is_set():
-                state.vanished |= self._mark_vanished(comparison)
+                state.vanished |= mark(comparison.rereader, comparison.missing, shown_any=comparison.trust.shown_any)
         except Stopped:
             self.report.stopped = True
         except StoreError:
@@ -220,72 +217,11 @@ class Verifier:
             self.report.error = self.report.error or str(error)
             self.over.set()
 
-    def _calibrate(self, comparison: Comparison, pieces: list[Window], *, patient: bool) -> None:
-        """Compare the vendor's numbers with its own list before they are believed, once a day."""
-        known = next(
-            state
-            for state in self.store.streams()
-            if (state.source, state.stream) == (self.source.name, comparison.stream.name)
-        )
-        recent = known.counts_at is not None and known.counts_at > datetime.now(UTC) - BELIEVED
-        trusted = known.counts == TRUSTED
-        if recent and (trusted or not patient):
-            comparison.trust.distrusted = None if trusted else known.counts
-            return
-        for piece in pieces:
-            if sample := comparison.trust.samples(piece, 1):
-                comparison.trust.disagreement(sample)
-                self._note_counts(comparison)
-                return
-
-    def _note_counts(self, comparison: Comparison) -> None:
-        told = {
-            "counts": comparison.trust.silent or comparison.trust.distrusted or TRUSTED,
-            "counts_at": datetime.now(UTC),
-        }
-        self.store.note(self.source.name, comparison.stream.name, **told)
-
     def _not_verifiable(self, comparison: Comparison, verdict: Verdict) -> Verdict:
         """Return a verdict by numbers that turned out to be those of something else; what was healed is no less so."""
         if verdict.outcome is Outcome.HEALED:
             return verdict
         return verdict._replace(outcome=Outcome.NOT_VERIFIABLE, expected=None, reason=comparison.trust.distrusted)
-
-    def _mark_vanished(self, comparison: Comparison) -> dict[str, str]:
-        """Mark what the vendor no longer shows, and return the reasons.
-
-        A vendor that shows nothing at all any more is more likely to fail: then nothing is marked.
-        """
-        stream = comparison.stream
-        missing = unmoved(self.store, self.source.name, stream.log, comparison.missing)
-        if len(missing) > FEW and not comparison.trust.shown_any and self.source.retention is None:
-            raise UnexpectedResponse(f"the vendor shows none of {len(missing)} entries that it showed before")
-        now = self.api.now() or datetime.now(UTC)
-        [state] = [s for s in self.store.streams() if (s.source, s.stream) == (self.source.name, stream.name)]
-        nothing_until = self.store.coverage(self.source.name, stream.name)[0].since
-
-        def shown_at(entry: Held) -> bool:
-            return entry.vendor_id in comparison.reader.read(Window.of_ms(entry.ms, entry.ms + 1)).shown
-
-        def shown_before(instant: datetime) -> bool:
-            nonlocal nothing_until
-            if instant <= nothing_until:
-                return False
-            if comparison.reader.shows_anything(Window(nothing_until, instant)):
-                return True
-            nothing_until = instant
-            return False
-
-        absence = Absence(
-            self.source, self.store, stream.log, missing, now, state.credential_at, shown_at, shown_before
-        )
-        found = absence.reasons()
-        mark_vanished(self.store, self.source.name, stream.log, found)
-        for id, why in sorted(found.items()):
-            happened = str(from_ms(missing[id].ms))
-            log.warning("entry_vanished", source=self.source.name, stream=stream.name, vendor_id=id, reason=why,
-                        occurred_at=happened)  # fmt: skip
-        return found
 
 
 def _as_source_error(failure: Exception) -> SourceError:

@@ -1,6 +1,7 @@
 """`flagtrail verify` as a user runs it: what it finds, what it heals, what it says, and how it exits."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -92,10 +93,15 @@ def seen(flagtrail: Flagtrail) -> list[dict[str, Any]]:
 
 def test_a_whole_trail_is_verified_and_status_says_so(synced: Path, flagtrail: Flagtrail) -> None:
     assert all(stream.verified_share == 0 for stream in stored(synced))
-    result = flagtrail("verify")
+    result = flagtrail("verify", COLUMNS="80")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "acme-launchdarkly" in result.stdout
-    assert "acme-configcat" in result.stdout
+    _, first, table, second, other = re.split(r"\n?^(acme-\w+)  .*$", result.stdout, flags=re.MULTILINE)
+    assert (first, second) == ("acme-launchdarkly", "acme-configcat")
+    assert table.split()[:4] == ["stream", "verified", "audit_log", "2"]
+    assert [line.split("  ")[0] for line in other.split("\n")[2:4]] == [
+        "audit_log Fernweh Travel",
+        "audit_log Fernweh Labs",
+    ]
     assert "healed" not in result.stdout
     assert all(stream["verified_share"] == 1 for stream in seen(flagtrail))
     [line] = [line for line in flagtrail("status").stdout.splitlines() if line.startswith("audit_log  ")]
@@ -162,7 +168,7 @@ def test_it_exits_with_1_when_something_differs_and_says_where(
     result = flagtrail("verify")
     assert result.returncode == 1
     [line] = [line for line in result.stdout.splitlines() if "differs in" in line]
-    assert line.startswith("acme-launchdarkly audit_log: differs in ")
+    assert line.startswith("  audit_log: differs in ")
     assert "the vendor counts" in line
     assert "audit_log differs from" in flagtrail("status").stdout
     vendor.heal()
@@ -176,7 +182,7 @@ def test_numbers_of_something_else_are_said_and_are_no_failure(
     vendors["acme-launchdarkly"].switches.counts_off_by = 3
     result = flagtrail("verify")
     assert (result.returncode, result.stderr) == (0, "")
-    assert "acme-launchdarkly audit_log: not verifiable: " in result.stdout
+    assert "  audit_log: not verifiable: " in result.stdout.split("acme-configcat")[0]
     assert "is not verifiable by numbers" in flagtrail("status").stdout
     assert flagtrail("verify", "--deep", "-s", "acme-launchdarkly").returncode == 0
     assert [one.verified_share for one in stored(synced) if one.state.source == "acme-launchdarkly"] == [1.0]

@@ -284,6 +284,18 @@ def test_an_answer_that_is_not_understood_is_tried_again_later_and_stops_nothing
     assert odd in turned_on(store)
 
 
+def test_a_full_form_that_tells_nothing_usable_does_not_say_that_nothing_changed(
+    store: Store, vendor: LaunchDarklySimulator
+) -> None:
+    odd, *others = newest_first(vendor)
+    with loaded(vendor, store) as session:
+        vendor.inject(faults.body({"_id": odd}), match=odd, times=ALWAYS)
+        assert fetched(session) == Fetched(stored=12)
+    assert changes(store)[odd] is None
+    assert turned_on(store) == set(others)
+    assert states(store) == {"done": 12}  # it is kept as the vendor shows it
+
+
 def test_an_answer_that_is_never_understood_is_asked_for_seldom_and_never_given_up(
     store: Store, vendor: LaunchDarklySimulator
 ) -> None:

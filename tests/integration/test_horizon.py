@@ -1,14 +1,11 @@
 """What the vendor drops with time: never claimed, never claimed later, told with exact bounds, and warned of before."""
 
-import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
-from flagtrail import logs
 from flagtrail.connector import Stream
 from flagtrail.daemon import Daemon
 from flagtrail.rows import Reading
@@ -23,7 +20,7 @@ from flagtrail.window import MILLISECOND, Window, from_ms, iso, merge, subtract
 from flagtrail_configcat.simulation.account import TRAVEL
 from flagtrail_configcat.simulator import ConfigCatSimulator
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
-from tests.conftest import held, rows
+from tests.conftest import held, rows, told
 
 DAY_MS = 86_400_000
 ALWAYS = 100_000
@@ -44,19 +41,6 @@ class Still(Clock):
 
     def advance(self, seconds: float) -> None:
         self.at += int(seconds * 1000)
-
-
-@pytest.fixture
-def logged() -> Iterator[list[Any]]:
-    """What is logged during the test."""
-    logs.configure(logging.INFO)
-    with capture_logs() as found:
-        yield found
-    logs.configure(logging.ERROR)
-
-
-def told(logged: list[Any], event: str) -> list[Any]:
-    return [line for line in logged if line["event"] == event]
 
 
 @pytest.fixture

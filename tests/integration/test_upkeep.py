@@ -1,19 +1,15 @@
 """What the daemon does besides reading: it verifies what is due, finds what is late, and asks nothing that it knows."""
 
 import json
-import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import pytest
 from sqlalchemy import select, text
-from structlog.testing import capture_logs
 
-from flagtrail import logs
 from flagtrail.daemon import Daemon
 from flagtrail.holdings import provisional
 from flagtrail.schema import EVENT, VERDICT
@@ -29,7 +25,7 @@ from flagtrail.window import EPOCH
 from flagtrail_configcat.simulation.account import TRAVEL
 from flagtrail_configcat.simulator import ConfigCatSimulator
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
-from tests.conftest import held, rows, shown
+from tests.conftest import held, rows, shown, told
 
 DAY_MS = 86_400_000
 ALWAYS = 100_000
@@ -45,19 +41,6 @@ def source_of(vendor: Simulator, **more: Any) -> Source:
     own = {"flag_events": ["web/production"], "details": "off"} if isinstance(vendor, LaunchDarklySimulator) else {}
     connector = vendor.connector(**vendor.settings(), **own)
     return Source("acme", connector, **({"start": timedelta(days=61)} | more))
-
-
-@pytest.fixture
-def logged() -> Iterator[list[Any]]:
-    """What is logged during the test."""
-    logs.configure(logging.INFO)
-    with capture_logs() as found:
-        yield found
-    logs.configure(logging.ERROR)
-
-
-def told(logged: list[Any], event: str) -> list[Any]:
-    return [line for line in logged if line["event"] == event]
 
 
 class Running:
@@ -203,6 +186,14 @@ def test_what_was_found_is_logged_with_numbers(store: Store, logged: list[Any]) 
             running.upkeep()
         assert sum(line["found"] for line in told(logged, "verified")) == 1
         assert told(logged, "window_healed")[0]["stream"] == f"audit_log[{TRAVEL.id}]"
+
+
+def test_before_the_start_by_the_vendors_clock_nothing_is_due(store: Store) -> None:
+    with LaunchDarklySimulator() as vendor:
+        vendor.clock.advance(-7200)
+        with Running(vendor, store, start=datetime.now(UTC) - HOUR) as running:
+            running.tick()
+            assert verify_due(running.session) == []
 
 
 def test_a_source_that_is_not_to_be_verified_is_not(store: Store) -> None:

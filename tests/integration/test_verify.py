@@ -1,12 +1,15 @@
 """Verification: what is late, changed, deleted behind our back or gone at the vendor is found, and nothing else."""
 
 import random
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from flagtrail.again import Rereader
+from flagtrail.connector import Hole, Page, Stream
 from flagtrail.report import Verification
 from flagtrail.source import Source
 from flagtrail.status import status
@@ -14,6 +17,7 @@ from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing import faults
 from flagtrail.testing.simulator import Reply, Request, Simulator
+from flagtrail.trust import NOTHING_ELSE, Trust
 from flagtrail.verdicts import Method, Outcome, current, verdicts_of
 from flagtrail.verify import verify
 from flagtrail.window import Window, subtract
@@ -200,6 +204,50 @@ def test_numbers_of_something_else_are_never_an_alarm_and_never_a_loop(store: St
         [stream] = status(store)
         assert stream.verified_share == 0.0
         assert "not those of its list" in str(stream.verdicts[0].reason)
+
+
+def with_holes(monkeypatch: pytest.MonkeyPatch, vendor: LaunchDarklySimulator, where: Window | None = None) -> None:
+    """Let nothing of a vendor's log be readable whole any more, or nothing in a window."""
+    pages = vendor.connector.pages
+
+    def torn(self: Any, api: Any, stream: Stream, window: Window) -> Iterator[Page | Hole]:
+        yield from pages(self, api, stream, window)
+        if part := window.clip(where) if where else window:
+            yield Hole(part, "a burst")
+
+    monkeypatch.setattr(vendor.connector, "pages", torn)
+
+
+def trust_in(session: Session) -> Trust:
+    return Trust(Rereader(session.source, session.store, session.api, Stream(LOG), session.stopping))
+
+
+def test_numbers_are_not_trusted_before_there_was_anything_to_try_them_with(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LaunchDarklySimulator() as vendor:
+        vendor.fill(300, 60, seed=1)
+        with loaded(vendor, store) as session:
+            with monkeypatch.context() as meanwhile:
+                with_holes(meanwhile, vendor)
+                verify(session)
+            assert rows(store, "SELECT counts, counts_at FROM stream") == [(None, None)]
+            verify(session, patient=False)
+        assert rows(store, "SELECT counts FROM stream") == [("trusted",)]
+
+
+def test_numbers_are_tried_with_what_can_be_read_whole(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LaunchDarklySimulator() as vendor:
+        vendor.fill(300, 60, seed=1)
+        now = vendor.clock.ms()
+        with loaded(vendor, store) as session:
+            asked = Window.of_ms(now - DAY_MS, now)
+            with_holes(monkeypatch, vendor, Window.of_ms(now - 15 * DAY_MS, now))
+            assert trust_in(session).disagreement_besides(asked) is None
+            vendor.switches.counts_off_by = 3
+            assert "are not those of its list" in str(trust_in(session).disagreement_besides(asked))
+            with_holes(monkeypatch, vendor)
+            assert trust_in(session).disagreement_besides(asked) == NOTHING_ELSE
 
 
 def test_numbers_that_begin_to_mean_something_else_take_back_what_they_verified(store: Store) -> None:

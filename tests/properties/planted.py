@@ -246,8 +246,14 @@ MUTANTS = (
     Mutant(
         "the ends of a window are verified without being read",
         COMPARE,
-        "        yield from (verdict._replace(method=Method.COUNTS) for verdict in self.by_contents(window))\n",
-        "        yield self._verdict(window, Outcome.VERIFIED)\n",
+        "            yield self._contents(Window.of_ms(window.since_ms, low), Method.COUNTS)\n"
+        "        yield from self._compared(Window.of_ms(low, high), times)\n"
+        "        if high < last:\n"
+        "            yield self._contents(Window.of_ms(high, last), Method.COUNTS)\n",
+        "            yield self._verdict(Window.of_ms(window.since_ms, low), Outcome.VERIFIED)\n"
+        "        yield from self._compared(Window.of_ms(low, high), times)\n"
+        "        if high < last:\n"
+        "            yield self._verdict(Window.of_ms(high, last), Outcome.VERIFIED)\n",
     ),
     Mutant(
         "what is not shown once has vanished",

@@ -1,8 +1,11 @@
 """The config: every mistake is one line that names the file, the place and the right form."""
 
+import ast
+import inspect
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -351,4 +354,8 @@ def test_the_example_file_is_what_init_writes() -> None:
 
 def test_every_setting_is_described() -> None:
     for model in (StoreSettings, SourceSettings):
-        assert [name for name, field in model.model_fields.items() if not field.description] == []
+        [kind] = ast.parse(inspect.getsource(model)).body
+        assert isinstance(kind, ast.ClassDef)
+        told = {ast.unparse(line.target) for line, next_ in pairwise(kind.body)
+                if isinstance(line, ast.AnnAssign) and isinstance(next_, ast.Expr)}  # fmt: skip
+        assert set(model.model_fields) - told == set()

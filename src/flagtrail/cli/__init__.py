@@ -4,14 +4,17 @@ Data goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 fine
 its vendor, 2 wrong use or config, 130 interrupted.
 """
 
+import gc
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from typing import Annotated, Any
 
 import typer
 
 from flagtrail import __version__
-from flagtrail.cli import asking, coverage, reading, setup, showing, verifying
+from flagtrail.cli.commands import COMMANDS
 from flagtrail.errors import FlagtrailError
 
 WRONG, INTERRUPTED = 2, 130
@@ -26,9 +29,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (setup.init, setup.check, reading.sync, reading.backfill, reading.run, verifying.verify,
-                asking.events, asking.show, coverage.status, setup.connectors, setup.demo):  # fmt: skip
-    app.command()(showing.into_a_pipe(command))
+
+
+def into_a_pipe(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that ends quietly when the reader of its output, such as `head`, has seen enough."""
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return run
+
+
+for each in COMMANDS:
+    app.command()(into_a_pipe(each))
 
 
 @app.callback(invoke_without_command=True)
@@ -45,21 +63,29 @@ def options(
 
 def main() -> None:
     """Run the command line and exit; a mistake of the user's is told in one line and never as a traceback."""
+    gc.disable()  # until a command has what it needs: see `importing`
     try:
         code = app(standalone_mode=False)
     except FlagtrailError as error:
-        showing.say_errors(str(error))
-        code = WRONG
+        code = _wrong(str(error))
     except CommandLineError as error:
-        showing.say_errors(
-            f"{error.format_message().rstrip('.')}; `flagtrail --help` and `flagtrail COMMAND --help` help"
-        )
-        code = WRONG
+        told = error.format_message().rstrip(".")
+        code = _wrong(f"{told}; `flagtrail --help` and `flagtrail COMMAND --help` help")
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:
-        showing.say("interrupted; what is stored stays, and the same command goes on from there")
+        from flagtrail.cli.showing import say
+
+        say("interrupted; what is stored stays, and the same command goes on from there")
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(INTERRUPTED)  # a thread may still wait for a vendor: every commit is whole, so it can be left behind
     sys.exit(code)
+
+
+def _wrong(text: str) -> int:
+    """Tell a mistake, and return the exit code for it."""
+    from flagtrail.cli.showing import say_errors
+
+    say_errors(text)
+    return WRONG

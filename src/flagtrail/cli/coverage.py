@@ -1,18 +1,17 @@
-"""The command that shows how much of the past is in the table: status."""
+"""Shows how much of the past is in the table: the command status."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-import typer
 from rich.text import Text
 
 from flagtrail.cli.asking import check_known, open_store
-from flagtrail.cli.reading import ConfigOption
+from flagtrail.cli.options import Simple
 from flagtrail.cli.showing import (
     VENDOR_STYLE,
     WIDE,
-    Simple,
     bar,
     counted,
     local,
@@ -24,11 +23,11 @@ from flagtrail.cli.showing import (
     titled,
 )
 from flagtrail.event import Action
+from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
 from flagtrail.query import unmapped
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
 from flagtrail.store import Gap, SourceState
-from flagtrail.vanished import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
 from flagtrail.verdicts import Outcome
 from flagtrail.when import spoken
 
@@ -36,24 +35,8 @@ CELLS, WIDE_CELLS = 12, 36  # characters of a coverage bar, in a narrow and in a
 SHOWN_STREAMS = 3  # streams that a line about a gap names
 
 
-def status(
-    source: Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")] = None,
-    output: Annotated[Simple, typer.Option("--output", "-o", help="How it is written.")] = Simple.TABLE,
-    config: ConfigOption = None,
-) -> None:
-    """Show for each stream how much of the wanted past is covered and verified, every gap, and every finding.
-
-    In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
-    youngest settled time. Verified is the share of the covered time whose entries are as many, or the same, as the
-    vendor's own. The lag is how far the newest covered time is behind the present; it includes the settling time of 15
-    minutes.
-
-    Examples:
-
-      flagtrail status
-
-      flagtrail status -o json
-    """
+def status(source: str | None = None, output: Simple = Simple.TABLE, config: Path | None = None) -> None:
+    """Show for each stream how much of the wanted past is covered and verified, every gap, and every finding."""
     with open_store(config) as store:
         check_known(store, source=source)
         found = find_status(store, source)

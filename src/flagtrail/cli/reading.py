@@ -1,19 +1,18 @@
-"""The commands that read vendors: sync, backfill, run."""
+"""What the commands do that read vendors: sync, backfill, run."""
 
 import logging
 import os
 import sys
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from flagtrail import logs
+from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
-from flagtrail.cli.showing import FAILED, Simple, out, plain_table, print_json, say_errors
+from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
@@ -22,50 +21,13 @@ from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.upkeep import fetch_details
-from flagtrail.when import parse_moment
 from flagtrail.window import Window
 
 FOREVER = float("inf")
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="Config file; else FLAGTRAIL_CONFIG, else ./flagtrail.toml.")
-]
-SourceOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; may be repeated.")]
-OutputOption = Annotated[Simple, typer.Option("--output", "-o", help="How the result is written.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
-def moment(text: str | None) -> datetime | None:
-    """Return the instant that a command line names; without a zone it is in the reader's own."""
-    if text is None:
-        return None
-    try:
-        return parse_moment(text, datetime.now(UTC), zone=None)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
-def sync(
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    output: OutputOption = Simple.TABLE,
-    quiet: QuietOption = False,
-    details: Annotated[
-        bool, typer.Option("--details", help="Then fetch the before and after of changes that wait for it.")
-    ] = False,
-) -> None:
-    """Fill all gaps up to now once, and exit.
-
-    With --details it goes on with the full form of each entry, one request each, the newest first; the daemon does so
-    by itself. Ctrl-C ends it, and the next time it goes on from there.
-
-    Examples:
-
-      flagtrail sync
-
-      flagtrail sync --details
-
-      flagtrail sync --source acme-launchdarkly -o json
-    """
+def sync(config: Path | None, source: list[str] | None, output: Simple, *, quiet: bool, details: bool) -> None:
+    """Fill all gaps up to now once."""
     logs.configure(logging.ERROR)
     settings = load(config)
     sources = settings.sources(source)
@@ -80,24 +42,9 @@ def sync(
 
 
 def backfill(
-    since: Annotated[str, typer.Option(help="From when on: 90d (ago), 2025-01-01, 2025-01-01T12:00Z.")],
-    until: Annotated[str, typer.Option(help="Up to when, not included; the same forms.")] = "now",
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    output: OutputOption = Simple.TABLE,
-    quiet: QuietOption = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say how many requests it expects, and read nothing.")
-    ] = False,
+    since: str, until: str, config: Path | None, source: list[str] | None, output: Simple, *, quiet: bool, dry_run: bool
 ) -> None:
-    """Fill the gaps of an asked window, whatever the configured start; run it again to resume it.
-
-    Examples:
-
-      flagtrail backfill --since 2024-01-01 --until 2025-01-01 --dry-run
-
-      flagtrail backfill --since 400d --source acme-configcat
-    """
+    """Fill the gaps of an asked window."""
     logs.configure(logging.ERROR)
     first, last = moment(since), moment(until)
     assert first is not None
@@ -114,17 +61,8 @@ def backfill(
             finish(fill(sources, store, window, quiet=quiet), output)
 
 
-def run(config: ConfigOption = None, source: SourceOption = None) -> None:
-    """Keep the table up to date until SIGTERM or Ctrl-C: the daemon.
-
-    The log goes to stderr, as JSON unless that is a terminal. SIGTERM ends it within 5 seconds with nothing lost.
-
-    Examples:
-
-      flagtrail run
-
-      FLAGTRAIL_CONFIG=/etc/flagtrail.toml flagtrail run
-    """
+def run(config: Path | None, source: list[str] | None) -> None:
+    """Keep the table up to date until it is told to end."""
     logs.configure()
     settings = load(config)
     sources = settings.sources(source)

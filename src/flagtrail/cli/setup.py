@@ -1,16 +1,15 @@
-"""The commands around the config: init, check, connectors; and the demo."""
+"""What the commands around the config do: init, check, connectors."""
 
 import inspect
 import logging
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from flagtrail import logs
-from flagtrail.cli.reading import ConfigOption, SourceOption
-from flagtrail.cli.showing import FAILED, Simple, dumps, out, plain, plain_table, print_json, say_errors
+from flagtrail.cli.options import FAILED, Simple
+from flagtrail.cli.showing import dumps, out, plain, plain_table, print_json, say_errors
 from flagtrail.config import config_path, load, store_url
 from flagtrail.connector import Connector, installed
 from flagtrail.errors import ConfigError, SourceError
@@ -20,19 +19,8 @@ from flagtrail.store import Store
 from flagtrail.sync import Session
 
 
-def init(
-    path: Annotated[
-        Path | None, typer.Argument(help="Where to write it; else FLAGTRAIL_CONFIG, else ./flagtrail.toml.")
-    ] = None,
-) -> None:
-    """Write a commented config to start from; an existing file is never overwritten.
-
-    Examples:
-
-      flagtrail init
-
-      flagtrail init /etc/flagtrail.toml
-    """
+def init(path: Path | None) -> None:
+    """Write a commented config to start from; an existing file is never overwritten."""
     target = config_path(path)
     try:
         with target.open("x", encoding="utf-8") as file:
@@ -45,19 +33,8 @@ def init(
     out.print(told, markup=False, soft_wrap=True)
 
 
-def check(
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    output: Annotated[Simple, typer.Option("--output", "-o", help="How the result is written.")] = Simple.TABLE,
-) -> None:
-    """Validate the config, open the database, sign in everywhere, and list the streams.
-
-    Examples:
-
-      flagtrail check
-
-      flagtrail check --config /etc/flagtrail.toml
-    """
+def check(config: Path | None, source: list[str] | None, output: Simple) -> None:
+    """Validate the config, open the database, sign in everywhere, and list the streams."""
     logs.configure(logging.ERROR)
     settings = load(config)
     sources = settings.sources(source)
@@ -91,17 +68,8 @@ def _all_well(sources: list[Source]) -> Text:
     return Text(f"config, database and {len(sources)} source{'s' * (len(sources) > 1)} are fine", style="green")
 
 
-def connectors(
-    output: Annotated[Simple, typer.Option("--output", "-o", help="How the result is written.")] = Simple.TABLE,
-) -> None:
-    """List the installed connectors and their settings.
-
-    Examples:
-
-      flagtrail connectors
-
-      flagtrail connectors -o json
-    """
+def connectors(output: Simple) -> None:
+    """List the installed connectors and their settings."""
     found = installed()
     if output is Simple.JSON:
         print_json({name: settings_of(kind) for name, kind in found.items()})
@@ -122,27 +90,3 @@ def settings_of(kind: type[Connector]) -> list[dict[str, str]]:
         }
         for name, field in kind.model_fields.items()
     ]
-
-
-def demo(
-    once: Annotated[
-        bool, typer.Option("--once", help="End after the load, instead of going on as the daemon does.")
-    ] = False,
-    folder: Annotated[Path, typer.Option(help="Where the demo's database and config go.")] = Path("flagtrail-demo"),
-    entries: Annotated[
-        int, typer.Option(min=100, max=1_000_000, help="How many audit log entries each vendor has.")
-    ] = 3000,
-) -> None:
-    """Simulate both vendors on this machine, load a year of their history over HTTP, and show what came of it.
-
-    No account is needed, and nothing leaves this machine.
-
-    Examples:
-
-      flagtrail demo
-
-      flagtrail demo --once --entries 20000
-    """
-    from flagtrail.cli.demo import play  # only the demo needs the simulators
-
-    play(folder, entries=entries, once=once)

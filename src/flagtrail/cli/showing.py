@@ -1,24 +1,21 @@
 """Shows results to people and to programs: tables, JSON, JSON lines, CSV, bars and messages."""
 
 import csv
-import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from enum import StrEnum
-from functools import wraps
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flagtrail.event import to_json
-from flagtrail.verdicts import Verdict
+from flagtrail.cli.options import Form
 from flagtrail.window import iso
 
-FAILED = 1  # the exit code when some source failed
+if TYPE_CHECKING:
+    from flagtrail.verdicts import Verdict
 
 
 class _Output(Console):
@@ -40,36 +37,6 @@ COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "acto
 WIDE = 110  # columns of a terminal from which on the environment has a column of its own
 VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
-
-
-class Form(StrEnum):
-    """How results are written."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
-class Simple(StrEnum):
-    """How a single result is written."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-def into_a_pipe(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command that ends quietly when the reader of its output, such as `head`, has seen enough."""
-
-    @wraps(command)
-    def run(*args: Any, **options: Any) -> None:
-        try:
-            command(*args, **options)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-    return run
 
 
 def say(text: str) -> None:
@@ -103,6 +70,8 @@ def zone() -> str:
 
 def dumps(value: Any) -> str:
     """Return JSON with instants in UTC."""
+    from flagtrail.event import to_json  # messages and tables do without it
+
     return to_json(_instants(value)).decode()
 
 
@@ -221,7 +190,7 @@ def bar(shares: list[float]) -> Text:
     return text
 
 
-def plain_verdict(verdict: Verdict) -> dict[str, Any]:
+def plain_verdict(verdict: "Verdict") -> dict[str, Any]:
     """Return a verdict as JSON has it."""
     told = verdict._asdict()
     window = told.pop("window")

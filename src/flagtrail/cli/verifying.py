@@ -1,18 +1,17 @@
-"""The command that compares the table with the vendors: verify."""
+"""Compares the table with the vendors: the command verify."""
 
 import logging
 from collections import Counter
-from typing import Annotated
+from pathlib import Path
 
 import typer
 from rich.text import Text
 
 from flagtrail import logs
+from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
-from flagtrail.cli.reading import ConfigOption, OutputOption, QuietOption, SourceOption, moment
 from flagtrail.cli.showing import (
-    FAILED,
-    Simple,
+    counted,
     local,
     out,
     plain,
@@ -32,34 +31,14 @@ from flagtrail.verify import verify as verify_source
 from flagtrail.window import Window, from_ms
 
 MOST = from_ms(253_402_300_799_999)  # the end of the year 9999
-FINDINGS = 20  # findings that are listed; JSON has all
+FINDINGS = 20  # findings of a source that are listed; JSON has all
 
 
 def verify(
-    since: Annotated[
-        str | None, typer.Option(help="From when on: 30d (ago), 2026-03-01; everything by default.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="Up to when, not included; the same forms.")] = None,
-    deep: Annotated[
-        bool, typer.Option("--deep", help="Read everything again, and compare ids and contents; else numbers.")
-    ] = False,
-    config: ConfigOption = None,
-    source: SourceOption = None,
-    output: OutputOption = Simple.TABLE,
-    quiet: QuietOption = False,
-) -> None:
-    """Compare what is covered with the vendors, store what was missing, and mark what they no longer show.
-
-    Windows whose numbers differ are narrowed and read again. Exits with 1 when something still differs.
-
-    Examples:
-
-      flagtrail verify
-
-      flagtrail verify --since 7d --deep
-
-      flagtrail verify --source acme-configcat -o json
-    """
+    since: str | None, until: str | None, config: Path | None, source: list[str] | None, output: Simple, *, deep: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
+    """Compare what is covered with the vendors, and exit with 1 when something still differs."""
     logs.configure(logging.ERROR)
     first, last = moment(since) or from_ms(0), moment(until) or MOST
     if first >= last:
@@ -73,42 +52,46 @@ def verify(
     if output is Simple.JSON:
         print_json([_plain(report) for report in reports])
     else:
-        _show(reports)
+        for report in reports:
+            _show(report)
     for report in reports:
         say_errors("\n".join(report.errors))
     if any(report.errors or report.differing for report in reports):
         raise typer.Exit(FAILED)
 
 
-def _show(reports: list[Verification]) -> None:
-    rows = [
-        (
-            report.source,
-            _title(stream.stream),
-            stream.windows(Outcome.VERIFIED) + stream.windows(Outcome.HEALED),
-            stream.found,
-            stream.changed,
-            len(stream.vanished),
-            stream.windows(Outcome.DIFFERS),
-            stream.windows(Outcome.NOT_VERIFIABLE),
-        )
-        for report in reports
-        for stream in report.streams.values()
-    ]
-    columns = ("source", "stream", "verified", "found", "changed", "vanished", "differ", "not verifiable")
-    out.print(plain_table(columns, rows, right=columns[2:]))
-    lines = [line for report in reports for line in _findings(report)]
+def _show(report: Verification) -> None:
+    """Print a source's streams, without the columns that are zero everywhere, and what was found below them."""
+    streams = list(report.streams.values())
+    windows = counted(sum(len(stream.verdicts) for stream in streams), "window", "windows")
+    asked = counted(report.requests, "request", "requests")
+    out.print(Text.assemble("\n", (report.source, "bold"), (f"  {windows}, {asked}", "dim")))
+    if not streams:
+        return
+    told = {
+        "verified": [stream.windows(Outcome.VERIFIED) + stream.windows(Outcome.HEALED) for stream in streams],
+        "found": [stream.found for stream in streams],
+        "changed": [stream.changed for stream in streams],
+        "vanished": [len(stream.vanished) for stream in streams],
+        "differ": [stream.windows(Outcome.DIFFERS) for stream in streams],
+        "not verifiable": [stream.windows(Outcome.NOT_VERIFIABLE) for stream in streams],
+    }
+    shown = {name: [f"{number:,}" for number in numbers] for name, numbers in told.items()
+             if any(numbers) or name == "verified"}  # fmt: skip
+    rows = zip((_title(stream.stream) for stream in streams), *shown.values(), strict=True)
+    out.print(plain_table(("stream", *shown), rows, right=shown))
+    lines = _findings(report)
     for line in lines[:FINDINGS]:
         out.print(line, soft_wrap=True)
     if len(lines) > FINDINGS:
-        out.print(Text(f"and {len(lines) - FINDINGS} more; -o json shows all", style="dim"))
+        out.print(Text(f"  and {len(lines) - FINDINGS} more; -o json shows all", style="dim"))
 
 
 def _findings(report: Verification) -> list[Text]:
     """Return a line for each window that was not simply as it should be."""
     lines = []
     for stream in report.streams.values():
-        where = f"{report.source} {_title(stream.stream)}"
+        where = f"  {_title(stream.stream)}"
         for verdict in stream.verdicts:
             window = f"{local(verdict.window.since)} to {local(verdict.window.until)}"
             if verdict.outcome is Outcome.HEALED:

@@ -48,8 +48,24 @@ def seconds_of(action: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-def test_before_the_first_answer_nobody_waits() -> None:
-    assert let_through(Limiter(), 8) == 8
+def test_the_first_request_goes_alone_and_after_its_answer_nobody_waits() -> None:
+    assert let_through(Limiter(), 8) == 1
+    assert let_through(spent(Limiter()), 8) == 8
+
+
+def test_the_first_request_of_each_route_goes_alone() -> None:
+    limiter = spent(Limiter())
+    assert limiter.acquire(route="GET /list")
+    limiter.release(route="GET /list")
+    assert limiter.acquire(route="GET /one")
+    passed = threading.Event()
+    second = threading.Thread(target=lambda: passed.set() if limiter.acquire(route="GET /one") else None)
+    second.start()
+    assert not passed.wait(0.05)
+    assert limiter.acquire(route="GET /list")
+    limiter.release(route="GET /one")
+    assert passed.wait(SOON)
+    second.join(SOON)
 
 
 def test_as_many_requests_start_as_remain() -> None:
@@ -89,7 +105,7 @@ def test_a_limit_that_an_answer_does_not_mention_still_counts() -> None:
 
 
 def test_requests_under_way_are_taken_off_what_an_answer_says_remains() -> None:
-    limiter = Limiter()
+    limiter = spent(Limiter())
     for _ in range(3):
         assert limiter.acquire()
     limiter.release([Allowance("all", remaining=4, resets_in=LATER)])
@@ -97,7 +113,7 @@ def test_requests_under_way_are_taken_off_what_an_answer_says_remains() -> None:
 
 
 def test_an_answer_that_was_overtaken_does_not_raise_the_allowance_again() -> None:
-    limiter = Limiter(reserve=0.0)
+    limiter = spent(Limiter(reserve=0.0))
     assert limiter.acquire()
     assert limiter.acquire()
     limiter.release([Allowance("all", remaining=2, limit=4, resets_in=LATER)])  # the vendor's second answer
@@ -130,7 +146,7 @@ def test_after_the_reset_requests_start_again() -> None:
 
 
 def test_news_of_a_fresh_limit_wakes_those_who_wait() -> None:
-    limiter = Limiter()
+    limiter = spent(Limiter())
     assert limiter.acquire()
     spent(limiter, Allowance("all", remaining=0, resets_in=LATER))
     passed = threading.Event()

@@ -91,7 +91,10 @@ class LaunchDarkly(Connector):
         yield Stream(name, page=PAGE, label=label, account=account, log=audit_log.STREAM, credential=credential)
         for scope in self._scopes(api):
             name = f"{flag_events.STREAM}[{'/'.join(scope)}]"
-            yield Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope, credential=credential)
+            # A filtered audit log does not tell of everything.
+            woken_by = "" if self._filters else audit_log.STREAM
+            yield Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope, credential=credential,
+                         woken_by=woken_by, project=scope[0], environment=scope[1])  # fmt: skip
 
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         """Yield the window's records, newest first."""

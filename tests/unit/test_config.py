@@ -53,7 +53,7 @@ def mistakes(path: Path) -> list[str]:
             source("colour = 1"),
             (
                 "source 'acme': unknown setting 'colour'; known: name, connector, start, every, settle, parallel, "
-                "retention, verify, base_url, token, flag_events, only, details"
+                "retention, verify, reserve, base_url, token, flag_events, only, details"
             ),
         ),
         (SOURCE, "source 'acme': the setting 'token' is missing"),
@@ -277,7 +277,7 @@ def test_a_start_is_a_date_an_instant_or_a_span_as_toml_or_as_text(
 def test_what_is_not_set_has_its_default(write: Write) -> None:
     (built,) = load(write(source())).sources()
     assert (built.start, built.every) == (timedelta(days=365), timedelta(minutes=1))
-    assert (built.settle, built.parallel) == (timedelta(minutes=15), 4)
+    assert (built.settle, built.parallel) == (timedelta(minutes=15), 16)
 
 
 def test_a_secret_comes_from_the_environment_or_a_file_without_the_white_space_around_it(

@@ -25,6 +25,7 @@ from flagtrail.cli.showing import (
 )
 from flagtrail.event import Action
 from flagtrail.query import unmapped
+from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
 from flagtrail.store import Gap, SourceState
@@ -33,6 +34,7 @@ from flagtrail.verdicts import Outcome
 from flagtrail.when import spoken
 
 CELLS, WIDE_CELLS = 12, 36  # characters of a coverage bar, in a narrow and in a wide terminal
+MOMENT = timedelta(seconds=30)  # in which one look writes down how it went
 SHOWN_STREAMS = 3  # streams that a line about a gap names
 
 
@@ -44,9 +46,10 @@ def status(
     """Show for each stream how much of the wanted past is covered and verified, every gap, and every finding.
 
     In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
-    youngest settled time. Verified is the share of the covered time whose entries are as many, or the same, as the
-    vendor's own. The lag is how far the newest covered time is behind the present; it includes the settling time of 15
-    minutes.
+    youngest settled time at the last look. Verified is the share of the covered time whose entries are as many, or the
+    same, as the vendor's own. The lag is how far the newest covered time is behind the present; it includes the
+    settling time of 15 minutes. Quiet streams are looked at less often, and lag more, until the audit log tells of a
+    change.
 
     Examples:
 
@@ -60,7 +63,8 @@ def status(
         looks = [state for state in store.sources() if source in (None, state.source)]
         unknown = unmapped(store, set(Action))
     if output is Simple.JSON:
-        rows = [_plain_status(stream) for stream in found]
+        looked = {look.source: look for look in looks}
+        rows = [_plain_status(stream, looked.get(stream.state.source)) for stream in found]
         kept = [{"vendor": vendor, "action": action, "events": count} for (vendor, action), count in unknown.items()]
         sources = [state._asdict() for state in looks]
         print_json({"sources": sources, "streams": rows, "unmapped_actions": kept})
@@ -98,8 +102,29 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
     ]
     columns = ("stream", "coverage", "", "verified", "events", "lag", *(["complete until"] if wide else []))
     out.print(plain_table(columns, rows, right=("", "verified", "events", "lag")))
-    for line in (*_gap_lines(streams), *_finding_lines(streams)):
+    for line in (*_gap_lines(streams), *_quiet_lines(look, streams), *_finding_lines(streams)):
         out.print(line, soft_wrap=True)
+
+
+def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Text]:
+    """Yield a line about the streams that the daemon leaves alone for a while: their coverage ends earlier."""
+    quiet = [stream for stream in streams if _is_quiet(stream, look)]
+    if quiet:
+        longest = max(datetime.now(UTC) - at for stream in quiet if (at := stream.state.succeeded_at))
+        told = counted(len(quiet), "quiet stream was", "quiet streams were")
+        yield Text(
+            f"  {told} looked at up to {spoken(longest)} ago: every {spoken(LONGEST)} at least, and at once when the "
+            "audit log tells of a change there",
+            style="dim",
+        )
+
+
+def _is_quiet(stream: StreamStatus, look: SourceState) -> bool:
+    """Return whether the last look left a stream out on purpose; one that is gone was left out for longer."""
+    at = stream.state.succeeded_at
+    if at is None or look.succeeded_at is None or stream.state.error:
+        return False
+    return MOMENT < look.succeeded_at - at < LONGEST + 2 * MOMENT
 
 
 def _percent(share: float) -> str:
@@ -188,7 +213,7 @@ def _title(stream: StreamStatus) -> str:
     return titled(stream.state.stream, stream.state.label)
 
 
-def _plain_status(stream: StreamStatus) -> dict[str, Any]:
+def _plain_status(stream: StreamStatus, look: SourceState | None) -> dict[str, Any]:
     gaps = [
         {
             "since": g.window.since,
@@ -203,6 +228,7 @@ def _plain_status(stream: StreamStatus) -> dict[str, Any]:
     return {
         **{name: getattr(stream.state, name) for name in stream.state._fields},
         "events": stream.events,
+        "quiet": look is not None and _is_quiet(stream, look),
         "wanted_until": stream.wanted.until if stream.wanted else None,
         "complete_until": stream.complete_until,
         "lag_seconds": round(stream.lag.total_seconds()) if stream.lag else None,

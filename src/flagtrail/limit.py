@@ -20,7 +20,7 @@ EARLY = 0.25  # seconds to wait on when a limit turns out not to have started af
 SAME_RESET = 1.0  # seconds that two answers about the same limit window may differ by
 UNKNOWN_RESET = 1.0  # seconds between probes while nothing remains and the vendor does not say until when
 SLIP = 2.0  # seconds that a Date and the network make a reset seem later than it is; more, and a clock was set
-FORGET = 0.01  # share by which each answer moves what is known of the vendor's clock: clocks drift apart
+FORGET = 0.0005  # share by which each answer moves what is known of the vendor's clock: clocks drift apart slowly
 
 
 @dataclass(frozen=True, slots=True)

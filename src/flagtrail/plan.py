@@ -79,6 +79,10 @@ def _cut(stream: Stream, gap: Window, counts: list[Count]) -> list[Job]:
     jobs: list[Job] = []
     since, expected = gap.since, 0.0
     for number, (window, records) in enumerate(counts, start=1):
+        if expected + records >= 2 * target and since < window.since < gap.until:
+            # What is to be divided evenly must not hold a long empty time as well.
+            jobs += _even(stream, Window(since, window.since), expected, target, longest)
+            since, expected = window.since, 0.0
         expected += records
         if expected < target and number < len(counts):
             continue

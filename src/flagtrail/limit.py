@@ -95,7 +95,7 @@ class Limiter:
         """Wait for a request to be allowed and count it as under way; False when the limiter was closed meanwhile.
 
         `spare` is the share of each limit that this request leaves to others of the same credential: what can wait
-        takes only what is left over, and lets those go first that leave less. `route` is what the vendor may count
+        takes only what is left over, and lets those go first that leave nothing. `route` is what the vendor may count
         requests by; the first request of each goes alone, because nobody knows yet how many are allowed.
         """
         me = (spare, route)
@@ -116,7 +116,7 @@ class Limiter:
             finally:
                 if waiting:
                     self._waiting.remove(me)
-                    if any(other > spare for other, _ in self._waiting):
+                    if not spare and any(other for other, _ in self._waiting):
                         self._changed.notify_all()  # they let this one go first
 
     def release(self, allowances: Iterable[Allowance] = (), route: str = "*") -> None:
@@ -228,8 +228,8 @@ class Limiter:
         return wait
 
     def _goes_first(self, other: tuple[float, str], spare: float, route: str) -> bool:
-        """Return whether a thread that waits is more urgent, and waits for what this one would take."""
-        if other[0] >= spare:
+        """Return whether a thread that waits leaves nothing to others, and waits for what this one would take."""
+        if other[0] or not spare or other[1] not in self._heard:
             return False
         if other[1] == route:
             return True

@@ -1,9 +1,10 @@
 """Reads ConfigCat: the audit log of each organization."""
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 import httpx
@@ -110,10 +111,31 @@ class ConfigCat(Connector):
 
 
 def allowances(headers: Mapping[str, str], date: datetime | None) -> list[Allowance]:
-    """Return what `X-Rate-Limit-Remaining` allows.
+    """Return what `X-Rate-Limit-Remaining` allows, and until when.
 
-    The unit of `X-Rate-Limit-Reset` is stated nowhere, so it is not used: while nothing remains, one request a second
-    probes, and a refusal carries `Retry-After` (https://api.configcat.com/docs, "Throttling and rate limits").
+    `X-Rate-Limit-Reset` is "the time when the current rate limit period resets"
+    (https://api.configcat.com/docs, "Throttling and rate limits"), in a form that is stated nowhere: an ISO time, and
+    Unix seconds or milliseconds, are understood. Without it one request a second probes while nothing remains, and a
+    refusal carries `Retry-After`.
     """
     remaining: Any = headers.get("x-rate-limit-remaining", "")
-    return [Allowance("account", int(remaining))] if remaining.isdecimal() else []
+    if not remaining.isdecimal():
+        return []
+    resets_at = _instant(headers.get("x-rate-limit-reset", ""))
+    if resets_at is None:
+        return [Allowance("account", int(remaining))]
+    now = (date or datetime.now(UTC)).timestamp()
+    return [Allowance("account", int(remaining), resets_in=max(0.0, resets_at - now), resets_at=resets_at)]
+
+
+def _instant(text: str) -> float | None:
+    """Return Unix seconds, from those, from milliseconds or from an ISO time; None when it is none of them."""
+    if re.fullmatch(r"\d{13}", text):
+        return int(text) / 1000
+    if re.fullmatch(r"\d{10}", text):
+        return int(text) + 1.0  # a fraction may have been cut off
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -23,6 +23,7 @@ from flagtrail_launchdarkly.events import audit_event, flag_event
 from flagtrail_launchdarkly.listing import PAGE, PATH, Statement
 
 API_VERSION = "20240415"
+PROJECTS = "/api/v2/projects"
 CATALOGUE_PAGE = 20  # projects or environments in one answer: LaunchDarkly's default, safe everywhere
 
 # https://apidocs.launchdarkly.com, "Rate limiting": the resets are Unix milliseconds; any header may be missing.
@@ -90,7 +91,10 @@ class LaunchDarkly(Connector):
         yield Stream(name, page=PAGE, label=label, account=account, log=audit_log.STREAM, credential=credential)
         for scope in self._scopes(api):
             name = f"{flag_events.STREAM}[{'/'.join(scope)}]"
-            yield Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope, credential=credential)
+            # A filtered audit log does not tell of everything.
+            woken_by = "" if self._filters else audit_log.STREAM
+            yield Stream(name, flag_events.PAGE, flag_events.SPAN, account=account, scope=scope, credential=credential,
+                         woken_by=woken_by, project=scope[0], environment=scope[1])  # fmt: skip
 
     def pages(self, api: Api, stream: Stream, window: Window) -> Iterator[Page | Hole]:
         """Yield the window's records, newest first."""
@@ -119,7 +123,7 @@ class LaunchDarkly(Connector):
     def detail(self, api: Api, stream: Stream, vendor_id: str) -> Record:
         """Return an audit entry with its versions before and after, as the vendor shows it."""
         try:
-            body = api.get(f"{PATH}/{quote(vendor_id, safe='')}").body
+            body = api.get(f"{PATH}/{quote(vendor_id, safe='')}", route=f"{PATH}/*").body
         except AccessDenied as error:
             if error.status != 404:
                 raise
@@ -165,7 +169,8 @@ def allowances(headers: Mapping[str, str], date: datetime | None) -> Iterator[Al
         remaining, limit, until = (_number(headers.get(h)) for h in (f"{prefix}-remaining", f"{prefix}-limit", reset))
         if remaining is not None:
             resets_in = None if until is None else max(0.0, (until - now_ms) / 1000)
-            yield Allowance(name, remaining, limit, resets_in)
+            resets_at = None if until is None else until / 1000
+            yield Allowance(name, remaining, limit, resets_in, resets_at, by_route=name == "route")
 
 
 def _fingerprint(identity: Mapping[str, Any]) -> str | None:
@@ -190,20 +195,22 @@ def _environments(api: Api) -> Iterator[tuple[str, str]]:
 
     The answers carry SDK keys (https://apidocs.launchdarkly.com/tag/Environments): only the keys are taken from them.
     """
-    for project in _catalogue(api, "/api/v2/projects", {"expand": "environments"}):
+    for project in _catalogue(api, PROJECTS, {"expand": "environments"}, PROJECTS):
         expanded = project.get("environments") or {}
         environments = expanded.get("items")
         if environments is None or expanded.get("totalCount") != len(environments):
-            environments = _catalogue(api, f"/api/v2/projects/{project['key']}/environments", {})
+            environments = _catalogue(
+                api, f"{PROJECTS}/{project['key']}/environments", {}, f"{PROJECTS}/*/environments"
+            )
         for environment in environments:
             yield project["key"], environment["key"]
 
 
-def _catalogue(api: Api, path: str, params: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _catalogue(api: Api, path: str, params: dict[str, str], route: str) -> Iterator[dict[str, Any]]:
     """Yield every item of a list that is paged by offset, until an answer has no next page."""
     offset, seen = 0, set[str]()
     while True:
-        body = api.get(path, {**params, "limit": CATALOGUE_PAGE, "offset": offset}).body
+        body = api.get(path, {**params, "limit": CATALOGUE_PAGE, "offset": offset}, route=route).body
         items = body.get("items") if isinstance(body, dict) else None
         if not isinstance(items, list) or not all(isinstance(i, dict) and isinstance(i.get("key"), str) for i in items):
             raise UnexpectedResponse(f"{api.host}{path} answers without a list of items that have keys")

@@ -82,12 +82,20 @@ class Api:
         self._limiter = Limiter()
         self._clock = VendorClock()
 
-    def get(self, path: str, params: Params | None = None, *, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(
+        self,
+        path: str,
+        params: Params | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        route: str | None = None,
+    ) -> Answer:
         """Return the answer to a GET, after waiting and retrying as long as that can help.
 
+        `route` stands for every such path where the path holds an id: the vendor may limit each route by itself.
         Raises AccessDenied, Unavailable, RateLimited, UnexpectedResponse or Redirected.
         """
-        return self._ask("GET", path, params, headers, None)
+        return self._ask("GET", path, params, headers, None, route)
 
     def post(
         self, path: str, params: Params | None = None, *, json: Any, headers: Mapping[str, str] | None = None
@@ -106,6 +114,12 @@ class Api:
         other._spare = share
         return other
 
+    def limited_with(self, limiters: dict[Any, Limiter], reserve: float) -> None:
+        """Share the limiter of whoever has this credential here, and leave the larger reserve of all to others."""
+        own = Limiter(reserve)
+        self._limiter = limiters.setdefault((self.base_url, tuple(sorted(self._clients.headers.items()))), own)
+        self._limiter.reserve = max(self._limiter.reserve, reserve)
+
     def now(self) -> datetime | None:
         """Return the vendor's present time, by its newest Date header; None before the first answer."""
         return self._clock.now()
@@ -123,8 +137,9 @@ class Api:
         self._clients.close()
 
     def _ask(
-        self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
-    ) -> Answer:
+        self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any,
+        route: str | None = None,
+    ) -> Answer:  # fmt: skip
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
             wait=_wait,
@@ -132,19 +147,20 @@ class Api:
             sleep=self._sleep,
             reraise=True,
         )
-        return retrying(self._ask_once, method, path, params, headers, json)
+        return retrying(self._ask_once, method, path, params, headers, json, f"{method} {route or path}")
 
     def _sleep(self, seconds: float) -> None:
         if not self._limiter.pause(seconds):
             raise Unavailable(f"{self.host}: stopped while waiting to try again")
 
     def _ask_once(
-        self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
-    ) -> Answer:
+        self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any,
+        route: str = "",
+    ) -> Answer:  # fmt: skip
         held = self._limiter.held()
         if held > LONGEST_PAUSE:
             raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
-        if not self._limiter.acquire(self._spare):
+        if not self._limiter.acquire(self._spare, route):
             raise Unavailable(f"{self.host}: stopped before asking")
         self._tally.requests += 1  # a rough number: threads may count at the same time
         allowances: list[Any] = []
@@ -165,7 +181,7 @@ class Api:
         except httpx.DecodingError:
             raise Unavailable(f"{self.host} sent a body that cannot be unpacked") from None
         finally:
-            self._limiter.release(allowances)
+            self._limiter.release(allowances, route)
         return Answer(self._parse(r, body), date)
 
     def _check(self, response: httpx.Response, body: bytes, date: datetime | None) -> None:

@@ -23,7 +23,7 @@ class Clients:
 
     def __init__(self, headers: Mapping[str, str], transport: httpx.BaseTransport | None) -> None:
         self.idle: deque[httpx.Client] = deque()
-        self._headers = dict(headers)
+        self.headers = dict(headers)
         self._transport = transport
         self._lent: dict[httpx.Client, float] = {}  # until when, by time.monotonic
         self._changed = threading.Condition()
@@ -62,7 +62,7 @@ class Clients:
 
     def _new(self) -> httpx.Client:
         return httpx.Client(
-            headers=self._headers,
+            headers=self.headers,
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             transport=self._transport,
             verify=_authorities(),

@@ -17,9 +17,11 @@ from sqlalchemy.exc import ArgumentError
 
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
+from flagtrail.limit import RESERVE
 from flagtrail.source import Source
 from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span, spoken
 
+MOST_RESERVED = 0.9  # share of the limits: more of it, and hardly anything could be read
 VARIABLE = "FLAGTRAIL_CONFIG"
 DEFAULT = "flagtrail.toml"
 
@@ -31,6 +33,7 @@ CORE = (
     "parallel",
     "retention",
     "verify",
+    "reserve",
 )  # what a source is, besides its connector
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -47,6 +50,18 @@ def _settle(value: Any) -> timedelta:
     if span > timedelta(days=1):
         raise ValueError(f"{value!r} is longer than 1d, the most that it can be")
     return span
+
+
+def _share(value: Any) -> float:
+    """Return a share from 0 to 0.9, written as such or in percent; ValueError says the right form."""
+    text = str(value).strip()
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if isinstance(value, bool) or not 0 <= share <= MOST_RESERVED:
+        raise ValueError(f'{value!r} is not a share from 0 to {MOST_RESERVED}, or one in percent such as "20%"')
+    return share
 
 
 def _start(value: Any) -> datetime | timedelta:
@@ -107,12 +122,14 @@ class SourceSettings(BaseModel):
     """How often `flagtrail run` looks for changes."""
     settle: Annotated[timedelta, BeforeValidator(_settle)] = timedelta(minutes=15)
     """How late the vendor may show an entry: younger time is read at every look, and not counted as covered yet."""
-    parallel: Annotated[int, Field(ge=1, le=32)] = 4
-    """How many windows are read at the same time."""
+    parallel: Annotated[int, Field(ge=1, le=32)] = 16
+    """How many windows may be read at the same time; a little work takes fewer."""
     retention: Annotated[Span, Field(ge=timedelta(days=1), le=timedelta(days=36_500))] | None = None
     """For how long the vendor keeps entries, if not for ever: older time is lost, and never counted as covered."""
     verify: bool = True
     """Whether `flagtrail run` compares what is covered with the vendor's own numbers, hourly to monthly."""
+    reserve: Annotated[float, BeforeValidator(_share)] = RESERVE
+    """The share of the vendor's request limits that is left to your other tools, such as 0.2 or "20%"."""
 
     def __repr_args__(self) -> Any:
         """Leave out the connector's own settings: a secret may stand there by mistake."""

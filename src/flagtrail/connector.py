@@ -40,6 +40,9 @@ class Stream:
     `log` is whose entries these are, when the name also tells of a filter: events stand under it, coverage under the
     name. `credential` tells one credential from another without being secret. `edge` is how far beyond an asked window
     the vendor's counts may reach, at either end.
+
+    `woken_by` names the log of the same source that tells of every change which this stream tells of too, by its
+    `project` and `environment` as events have them: while that log has no news of them, this one is looked at seldom.
     """
 
     name: str
@@ -51,6 +54,9 @@ class Stream:
     log: str = ""
     credential: str | None = None
     edge: timedelta = timedelta(milliseconds=1)
+    woken_by: str = ""
+    project: str | None = None
+    environment: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "log", self.log or self.name)

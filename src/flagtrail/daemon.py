@@ -8,12 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from flagtrail.errors import FlagtrailError
+from flagtrail.limit import Limiter
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.status import aging
@@ -30,7 +32,10 @@ log = structlog.get_logger()
 
 
 class Daemon:
-    """Two jobs for each source, reading and upkeep; one that overruns is never doubled, a late one never dropped."""
+    """Three jobs for each source: the newest windows, older gaps, and upkeep.
+
+    One that overruns is never doubled, a late one never dropped, and none waits for another.
+    """
 
     def __init__(self, sources: list[Source], store: Store, *, after: Callable[[Report], None] | None = None) -> None:
         """Prepare to read the sources; `after` is told of each report, in the thread of its source."""
@@ -38,12 +43,13 @@ class Daemon:
         self.store = store
         self.after = after
         self.stopped: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be put to within a signal's handler
-        self.sessions = [Session(source, store) for source in sources]
+        limiters: dict[Any, Limiter] = {}  # sources with the same credential share its limits
+        self.sessions = [Session(source, store, limiters=limiters) for source in sources]
 
     def run(self) -> bool:
         """Read until SIGTERM, SIGINT or `stop`; return whether everything came to its end within the grace."""
         scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(2 * len(self.sources))},
+            executors={"default": ThreadPoolExecutor(3 * len(self.sources))},
             # APScheduler's own default drops a tick that is one second late.
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
             timezone=UTC,
@@ -51,9 +57,10 @@ class Daemon:
         for session in self.sessions:
             seconds = session.source.every.total_seconds()
             name = session.source.name
-            scheduler.add_job(
-                self.tick, "interval", seconds=seconds, args=[session], id=name, next_run_time=datetime.now(UTC)
-            )
+            for job, called in ((self.tick, name), (self.catch_up, f"{name} older")):
+                scheduler.add_job(
+                    job, "interval", seconds=seconds, args=[session], id=called, next_run_time=datetime.now(UTC)
+                )
             scheduler.add_job(self.upkeep, "interval", seconds=UPKEEP, args=[session], id=f"{name} upkeep")
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -68,20 +75,30 @@ class Daemon:
         self.stopped.put(None)
 
     def tick(self, session: Session) -> Report | None:
-        """Fill the gaps of one source once; what goes wrong is logged, and tried again at the next tick."""
+        """Look at the newest windows of one source; what goes wrong is logged, and tried again at the next tick."""
+        report = self._read(session, "tick", session.look)
+        if report is not None and self.after is not None:
+            self.after(report)
+        return report
+
+    def catch_up(self, session: Session) -> Report | None:
+        """Fill the older gaps of one source; what goes wrong is logged, and tried again soon."""
+        return self._read(session, "catch_up", session.catch_up)
+
+    def _read(self, session: Session, what: str, read: Callable[[], Report]) -> Report | None:
+        failed, crashed = what + "_failed", what + "_crashed"
         try:
-            report = session.fill()
+            report = read()
         except FlagtrailError as error:
-            log.error("tick_failed", source=session.source.name, error=str(error))
+            log.error(failed, source=session.source.name, error=str(error))
             return None
         except Exception:
-            log.exception("tick_crashed", source=session.source.name)
+            log.exception(crashed, source=session.source.name)
             return None
-        changed = sum(stream.changed for stream in report.streams.values())
-        log.info("tick", source=report.source, new=report.new, changed=changed, requests=report.requests,
-                 streams=len(report.streams), errors=len(report.errors))  # fmt: skip
-        if self.after is not None:
-            self.after(report)
+        if what == "tick" or report.new or report.errors:
+            changed = sum(stream.changed for stream in report.streams.values())
+            log.info(what, source=report.source, new=report.new, changed=changed, requests=report.requests,
+                     streams=len(report.streams), errors=len(report.errors))  # fmt: skip
         return report
 
     def upkeep(self, session: Session) -> None:

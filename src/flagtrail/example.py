@@ -17,7 +17,8 @@ token = { env = "LAUNCHDARKLY_TOKEN" }     # or { file = "/run/secrets/launchdar
 start = "2025-01-01"                       # a date, an instant, or a span back from now such as "90d"
 every = "1m"                               # how often `flagtrail run` looks
 # settle = "15m"                           # how late the vendor may show an entry
-# parallel = 4                             # windows read at the same time
+# parallel = 16                            # windows read at the same time, at most
+# reserve = "20%"                          # share of the vendor's request limits left to your other tools
 # retention = "30d"                        # how long the vendor keeps entries, on plans that limit it
 # verify = false                           # leave out the comparison with the vendor's own numbers
 # base_url = "https://app.eu.launchdarkly.com"

@@ -1,33 +1,44 @@
 """Keeps one credential inside the vendor's request limits, as the vendor's own headers tell them.
 
 The vendors' headers differ in name and unit, so each connector translates them into allowances; the waiting is here.
+Nothing of a limit that is not left to others is to be wasted, and no request is to be refused once a limit is known.
 """
 
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+RESERVE = 0.2  # share of each limit that is left to the customer's other tools, unless the config says otherwise
 LONGEST_RESET = 60.0  # seconds; the longest known limit window is LaunchDarkly's, of 10 s: more is a broken header
 SHORTEST_WAIT = 0.1  # seconds; a reset in the past must not become a busy loop
+AT_ONCE = 0.01  # seconds until a reset that is known exactly, and passes just now
+EARLY = 0.25  # seconds to wait on when a limit turns out not to have started afresh yet
 SAME_RESET = 1.0  # seconds that two answers about the same limit window may differ by
 UNKNOWN_RESET = 1.0  # seconds between probes while nothing remains and the vendor does not say until when
+SLIP = 2.0  # seconds that a Date and the network make a reset seem later than it is; more, and a clock was set
+FORGET = 0.0005  # share by which each answer moves what is known of the vendor's clock: clocks drift apart slowly
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """How many more requests one limit of the vendor allows, and when it starts afresh.
 
-    `name` tells the vendor's limits apart; `limit` is the whole size, None when unknown; `resets_in` is in seconds from
-    now, None when the vendor does not say it in a unit that is known.
+    `name` tells the vendor's limits apart; one that is `by_route` is counted for each route of its own. `limit` is the
+    whole size, None when unknown; `resets_in` is in seconds from now, None when the vendor does not say it in a unit
+    that is known. `resets_at` is the same instant in seconds by the vendor's own clock, where it says it exactly: it
+    tells one window of the limit from the next.
     """
 
     name: str
     remaining: int
     limit: int | None = None
     resets_in: float | None = None
+    resets_at: float | None = None
+    by_route: bool = False
 
 
 Dialect = Callable[[Mapping[str, str], datetime | None], Iterable[Allowance]]
@@ -36,16 +47,30 @@ Dialect = Callable[[Mapping[str, str], datetime | None], Iterable[Allowance]]
 
 @dataclass(slots=True)
 class _Budget:
-    spendable: float
-    resets_at: float
-    fresh: float  # what may be spent when the limit starts afresh, until an answer tells: one request if unknown
-    limit: int = 0  # the whole size, or the most that was ever told to remain
-    probing: bool = False  # it has started afresh, and the next answer tells with how much
+    """What is known of one limit; `remaining` is the least that was told of this window, requests under way included.
 
-    def lacks(self, spare: float) -> bool:
-        """Return whether a request that leaves this share of the limit to others has to wait."""
-        kept = 0 if self.probing else min(spare * self.limit, max(self.fresh, self.limit) - 1)
-        return self.spendable - kept < 1
+    `size` is the whole limit, or the most that was told to remain in this window and the last. While `probing`, the
+    limit should have started afresh, and one request finds out.
+    """
+
+    remaining: float
+    resets_at: float
+    size: int
+    window: float | None = None
+    length: float = 0.0  # the longest wait for a reset that was told: about the length of a window
+    most: int = 0
+    probing: bool = False
+
+    def lacks(self, under_way: int, reserve: float, spare: float) -> bool:
+        """Return whether a request that leaves this share of the limit to others, besides the reserve, has to wait."""
+        # A share that is cut off to whole requests never takes all of a small limit.
+        kept = 0 if self.probing else int(self.size * reserve) + min(int(self.size * spare), max(self.size - 1, 0))
+        return self.remaining - kept - under_way < 1
+
+    def start_afresh(self, now: float, under_way: int) -> None:
+        """Let one request through; its answer tells how much there is."""
+        self.remaining, self.probing = under_way + 1, True
+        self.resets_at = now + UNKNOWN_RESET
 
 
 @dataclass
@@ -56,46 +81,57 @@ class Limiter:
     whole account, not to our token.
     """
 
-    reserve: float = 0.2
-    _budgets: dict[str, _Budget] = field(default_factory=dict)
-    _in_flight: int = 0
+    reserve: float = RESERVE
+    _budgets: dict[tuple[str, str], _Budget] = field(default_factory=dict)
+    _under_way: Counter[str] = field(default_factory=Counter)  # by route; all of them under the empty name
+    _heard: set[str] = field(default_factory=set)  # routes that were answered
+    _waiting: list[tuple[float, str]] = field(default_factory=list)  # spare and route of each thread that waits
+    _vendor_clock: float | None = None  # seconds from the vendor's clock to ours, at least
     _held_until: float = 0.0
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _closed: bool = False
 
-    def acquire(self, spare: float = 0.0) -> bool:
+    def acquire(self, spare: float = 0.0, route: str = "*") -> bool:
         """Wait for a request to be allowed and count it as under way; False when the limiter was closed meanwhile.
 
         `spare` is the share of each limit that this request leaves to others of the same credential: what can wait
-        takes only what is left over.
+        takes only what is left over, and lets those go first that leave nothing. `route` is what the vendor may count
+        requests by; the first request of each goes alone, because nobody knows yet how many are allowed.
         """
+        me = (spare, route)
         with self._changed:
-            while not self._closed:
-                wait = self._wait_needed(time.monotonic(), spare)
-                if wait <= 0:
-                    for budget in self._budgets.values():
-                        budget.spendable -= 1
-                    self._in_flight += 1
-                    return True
-                self._changed.wait(wait)
-            return False
+            waiting = False
+            try:
+                while not self._closed:
+                    wait = self._wait_needed(time.monotonic(), spare, route)
+                    if wait <= 0:
+                        self._under_way[""] += 1
+                        self._under_way[route] += 1
+                        return True
+                    if not waiting:
+                        waiting = True
+                        self._waiting.append(me)
+                    self._changed.wait(wait)
+                return False
+            finally:
+                if waiting:
+                    self._waiting.remove(me)
+                    if not spare and any(other for other, _ in self._waiting):
+                        self._changed.notify_all()  # they let this one go first
 
-    def release(self, allowances: Iterable[Allowance] = ()) -> None:
+    def release(self, allowances: Iterable[Allowance] = (), route: str = "*") -> None:
         """Count a request as answered, and learn what its answer said about the limits."""
         with self._changed:
-            self._in_flight -= 1
+            self._under_way[""] -= 1
+            self._under_way[route] -= 1
+            self._heard.add(route)
             now = time.monotonic()
-            for told in allowances:
-                kept_back = int(told.limit * self.reserve) if told.limit else 0
-                fresh = max(1, told.limit - kept_back) if told.limit else 1
-                resets_in = UNKNOWN_RESET if told.resets_in is None else told.resets_in
-                spendable: float = told.remaining - kept_back - self._in_flight
-                resets_at = now + min(max(resets_in, SHORTEST_WAIT), LONGEST_RESET)
-                old = self._budgets.get(told.name)
-                if old is not None and told.resets_in is not None and abs(resets_at - old.resets_at) < SAME_RESET:
-                    spendable = min(spendable, old.spendable)  # answers overtake each other: the least is true
-                size = told.limit or max(told.remaining, old.limit if old else 0)
-                self._budgets[told.name] = _Budget(spendable, resets_at, fresh, size)
+            told = {(one.name, route if one.by_route else ""): one for one in allowances}
+            for key, one in told.items():
+                self._learn(key, one, now)
+            for key, budget in self._budgets.items():
+                if key not in told and key[1] in ("", route):
+                    self._count_silently(budget)
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
@@ -124,13 +160,78 @@ class Limiter:
             self._closed = True
             self._changed.notify_all()
 
-    def _wait_needed(self, now: float, spare: float) -> float:
+    def _learn(self, key: tuple[str, str], told: Allowance, now: float) -> None:
+        """Take over what an answer said of one limit, unless it is about a window that is over."""
+        old = self._budgets.get(key)
+        resets_at = self._reset(told, now)
+        same = False
+        if old is not None and told.resets_at is not None and old.window is not None:
+            if told.resets_at < old.window and not old.probing:
+                return  # it was overtaken by an answer of a newer window
+            same = told.resets_at == old.window
+        elif old is not None and told.resets_in is not None:
+            same = abs(resets_at - old.resets_at) < SAME_RESET
+        elif old is not None:  # nothing tells one window from another, but that much remains again
+            same = told.remaining <= old.remaining + self._under_way[key[1]] + 1
+        remaining: float = told.remaining
+        if same and old is not None and old.probing and told.resets_in:
+            resets_at = max(resets_at, now + EARLY)
+        if same and old is not None and not old.probing:
+            remaining = min(remaining, old.remaining)  # answers overtake each other: the least is true
+        new = _Budget(remaining, resets_at, told.limit or 0, told.resets_at, told.resets_in or 0.0, told.remaining)
+        if old is not None:
+            new.length = max(new.length, old.length)
+            new.most = max(told.remaining, old.most) if same else told.remaining
+            new.size = new.size or max(new.most, old.size if same else old.most)
+        new.size = new.size or new.most
+        self._budgets[key] = new
+
+    def _reset(self, told: Allowance, now: float) -> float:
+        """Return when a limit starts afresh by our clock, as exactly as all answers together tell.
+
+        A Date is cut to the second and an answer travels: each makes the reset seem later than it is, never earlier.
+        So the earliest of what the answers say of the vendor's clock is the best.
+        """
+        if told.resets_in is None or told.resets_in <= 0:
+            return now + max(UNKNOWN_RESET, SHORTEST_WAIT)
+        if told.resets_at is None or told.resets_in > LONGEST_RESET:
+            return now + min(max(told.resets_in, SHORTEST_WAIT), LONGEST_RESET)
+        seems = now + told.resets_in - told.resets_at
+        known = self._vendor_clock
+        if known is None or not known < seems < known + SLIP:
+            known = seems
+        self._vendor_clock = known + (seems - known) * FORGET
+        return max(told.resets_at + self._vendor_clock, now + AT_ONCE)
+
+    def _count_silently(self, budget: _Budget) -> None:
+        """Count a request whose answer says nothing of a limit that other answers tell of."""
+        if budget.probing:
+            budget.remaining, budget.probing = budget.size, False
+            budget.resets_at = max(budget.resets_at, time.monotonic() + min(budget.length, LONGEST_RESET))
+        budget.remaining -= 1
+
+    def _wait_needed(self, now: float, spare: float, route: str) -> float:
         wait = self._held_until - now
-        for budget in self._budgets.values():
+        if route not in self._heard and self._under_way[route]:
+            wait = max(wait, LONGEST_RESET)  # its answer wakes us
+        if any(self._goes_first(other, spare, route) for other in self._waiting):
+            wait = max(wait, UNKNOWN_RESET)
+        for key, budget in self._budgets.items():
+            if key[1] not in ("", route):
+                continue
+            under_way = self._under_way[key[1]]
             if budget.resets_at <= now:
-                # Not everybody at once into the unknown: the next answer tells how much there is.
-                budget.spendable, budget.resets_at, budget.probing = budget.fresh, now + UNKNOWN_RESET, True
-            if budget.lacks(spare):
-                # A little later than told, and not everybody at once: clocks differ.
-                wait = max(wait, budget.resets_at - now + random.uniform(0.01, 0.1))  # noqa: S311
+                budget.start_afresh(now, under_way)
+            if budget.lacks(under_way, self.reserve, spare):
+                # A little later than told, and not at the same time as another program: clocks differ.
+                wait = max(wait, budget.resets_at - now + random.uniform(0.01, 0.05))  # noqa: S311
         return wait
+
+    def _goes_first(self, other: tuple[float, str], spare: float, route: str) -> bool:
+        """Return whether a thread that waits leaves nothing to others, and waits for what this one would take."""
+        if other[0] or not spare or other[1] not in self._heard:
+            return False
+        if other[1] == route:
+            return True
+        own = (budget for key, budget in self._budgets.items() if key[1] == other[1] != "")
+        return not any(budget.lacks(self._under_way[other[1]], self.reserve, other[0]) for budget in own)

@@ -12,6 +12,8 @@ from flagtrail.window import Window, subtract
 
 PAGES = 10  # full pages that one job should hold: enough to keep readers busy, few enough to share out evenly
 SMALL = timedelta(days=2)  # a gap no longer than this is one job, and not worth asking the vendor for counts
+CROWDED = 4  # times as many records as a job should hold: the vendor is asked how they are spread inside of a count
+FINER = 20  # counts that are looked into, the most crowded first: each costs a request before anything is read
 UNKNOWN = timedelta(days=7)  # the length of a job where the vendor tells no counts
 
 
@@ -41,10 +43,27 @@ def plan(connector: Connector, api: Api, stream: Stream, wanted: Window, covered
 def _counts(connector: Connector, api: Api, stream: Stream, gap: Window) -> list[Count]:
     """Return the vendor's counts, or none when it does not give them: they only size the work.
 
+    A count of very many is told in finer ones where the vendor does so: a year may have happened on one day.
+    """
+    counts = _asked(connector, api, stream, gap)
+    for crowded in sorted(counts, key=lambda count: count.records, reverse=True)[:FINER]:
+        if crowded.records <= CROWDED * PAGES * stream.page:
+            break
+        finer = _asked(connector, api, stream, crowded.window)
+        if len(finer) < 2:
+            break  # this vendor tells no finer ones
+        place = counts.index(crowded)
+        counts[place : place + 1] = finer
+    return counts
+
+
+def _asked(connector: Connector, api: Api, stream: Stream, window: Window) -> list[Count]:
+    """Return the counts of a window, none when that fails.
+
     Raises AccessDenied with status 401 when the credential itself is refused.
     """
     try:
-        return connector.counts(api, stream, gap) or []
+        return connector.counts(api, stream, window) or []
     except SourceError as error:
         if isinstance(error, AccessDenied) and error.status == 401:
             raise
@@ -60,6 +79,10 @@ def _cut(stream: Stream, gap: Window, counts: list[Count]) -> list[Job]:
     jobs: list[Job] = []
     since, expected = gap.since, 0.0
     for number, (window, records) in enumerate(counts, start=1):
+        if expected + records >= 2 * target and since < window.since < gap.until:
+            # What is to be divided evenly must not hold a long empty time as well.
+            jobs += _even(stream, Window(since, window.since), expected, target, longest)
+            since, expected = window.since, 0.0
         expected += records
         if expected < target and number < len(counts):
             continue

@@ -5,7 +5,6 @@ Api → Connector.pages → Connector.event → Store: the whole way of an entry
 
 import queue
 import threading
-from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -15,8 +14,9 @@ from flagtrail.api import Api
 from flagtrail.connector import Hole, Page
 from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Action
-from flagtrail.plan import Job
-from flagtrail.report import Report, Watch
+from flagtrail.jobs import Jobs, Part
+from flagtrail.plan import PAGES, SMALL, Job
+from flagtrail.report import News, Report, Watch
 from flagtrail.rows import Prepared, Reading, prepared
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -28,6 +28,8 @@ SECOND = timedelta(seconds=1)
 WAITING = 64  # pages that may wait for the store before readers wait too; the most that one transaction holds
 ENOUGH = 32  # pages that are worth a transaction at once
 LINGER = 0.1  # seconds that a page waits for others, to share a transaction with them
+FEW = 4  # readers for a little work, and requests for each of more: an idle look needs no crowd
+OLDER_SPARE = 0.01  # share of each limit that what is older leaves to the newest windows, which also go first
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next run
 SILENCE = 8  # failures to reach the vendor, with nothing heard in between, after which it counts as down
 DIED = "the readers ended without a word: the machine may have run out of memory or threads"
@@ -55,7 +57,7 @@ class Readers:
         self.over = False  # nothing more is to be asked of this vendor in this run
         self.unheard = 0  # failures to reach the vendor since it was last heard
         self.heard = False
-        self.jobs = deque(jobs)
+        self.jobs = Jobs(jobs, self.wanted)
         self.pages: queue.Queue[Prepared | None] = queue.Queue(maxsize=WAITING)
         self.lock = threading.Lock()
         self.enough = threading.Event()  # no use to linger: many pages wait, or a reader is done
@@ -63,12 +65,12 @@ class Readers:
 
     def go(self) -> None:
         """Do every job; errors go into the report."""
-        expected = [job.expected for job in self.jobs]
+        expected = [job.expected for job in self.jobs.waiting]
         known = None if None in expected and len(self.jobs) > 1 else round(sum(n or 0 for n in expected))
         self.watch.planned(len(self.jobs), known)
         readers = [
             threading.Thread(target=self.read_jobs, name=f"{self.source.name}-{number}", daemon=True)
-            for number in range(min(self.source.parallel, len(self.jobs)))
+            for number in range(self.readers_needed())
         ]
         for reader in readers:
             reader.start()
@@ -80,7 +82,7 @@ class Readers:
         for reader in readers:
             reader.join()
         if self.over:
-            for job in self.jobs:
+            for job in self.jobs.waiting:
                 state = self.report.streams[job.stream.name]
                 state.error = state.error or self.report.error
         self.watch.ended()
@@ -111,7 +113,10 @@ class Readers:
         for stream, event in added.new:
             self.report.streams[stream].new += 1
             moved = event.object_kind in PLACES and event.action in (Action.CREATED, Action.DELETED)
-            self.report.grown |= moved and event.occurred_at >= self.started - RECENT
+            if event.occurred_at >= self.started - RECENT:
+                self.report.grown |= moved
+                state = self.report.streams[stream]
+                self.report.news.add(News(state.stream.log, event.project, event.environment))
         for stream, _ in added.changed:
             self.report.streams[stream].changed += 1
         self.watch.stored(len(added.new))
@@ -119,9 +124,13 @@ class Readers:
     def read_jobs(self) -> None:
         """Do jobs until none is left; a reader's last word is None."""
         try:
-            while not self.ending and (job := self.next_job()) is not None:
-                self.read(job)
-                self.watch.finished()
+            while (part := self.jobs.take(lambda: self.ending)) is not None:
+                try:
+                    self.read(part)
+                finally:
+                    self.jobs.finished(part)
+                if not part.taken:
+                    self.watch.finished()
         finally:
             self.put(None)
 
@@ -130,23 +139,25 @@ class Readers:
         """Whether readers should leave their work undone."""
         return self.stop.is_set() or self.broken.is_set()
 
-    def next_job(self) -> Job | None:
-        """Return the newest job of a stream that has not failed too often."""
-        with self.lock:
-            while self.jobs:
-                job = self.jobs.popleft()
-                if self.report.streams[job.stream.name].failures < STRIKES and not self.over:
-                    return job
-        return None
+    def readers_needed(self) -> int:
+        """Return how many readers the work is worth; idle ones take over parts of what others read."""
+        unknown = (job.expected is None and job.window.length > SMALL for job in self.jobs.waiting)
+        requests = sum(PAGES if long else job.requests for long, job in zip(unknown, self.jobs.waiting, strict=True))
+        return min(self.source.parallel, max(min(len(self.jobs), FEW), requests // FEW))
 
-    def read(self, job: Job) -> None:
+    def wanted(self, job: Job) -> bool:
+        """Return whether a job may be read: its stream has not failed too often."""
+        return self.report.streams[job.stream.name].failures < STRIKES and not self.over
+
+    def read(self, part: Part) -> None:
         """Read one window; an error ends it, and what it did not cover stays a gap."""
+        job = part.job
         bound = log.bind(source=self.source.name, stream=job.stream.name, window=str(job.window))
         try:
-            for reading in self.readings(job):
+            for reading in self.readings(part):
                 self.put(prepared(self.source.name, self.connector.vendor, reading))
-                if self.ending:
-                    return
+                if self.ending or self.jobs.nothing_left(part):
+                    return  # the rest stays a gap, or was taken over by another reader
             bound.debug("window_read")
         except SourceError as error:
             if not self.stop.is_set():
@@ -155,19 +166,24 @@ class Readers:
             bound.error("connector_bug", exc_info=True)
             self.fail(job, UnexpectedResponse(f"the connector failed on an answer: {type(error).__name__}: {error}"))
 
-    def readings(self, job: Job) -> Iterable[Reading]:
+    def readings(self, part: Part) -> Iterable[Reading]:
         """Yield what the connector reads, translated, with claims clipped to what the answers can prove.
 
         A claim may rest on several answers: the earliest of them decides how far it has settled, and the latest from
         when on the vendor still showed everything.
         """
         dates: list[datetime | None] = []
-        for page in self.connector.pages(self.api, job.stream, job.window):
+        job = part.job
+        newest = job.window.until > self.started
+        api = self.api if newest else self.api.sparing(OLDER_SPARE)
+        for page in self.connector.pages(api, job.stream, job.window):
             if isinstance(page, Hole):
                 self.report.streams[job.stream.name].gaps += 1
+                self.jobs.note(part, len(page.records), page.window)
                 yield self.source.reading(job.stream, page.records, gap=(page.window, page.reason, page.expected))
                 continue
             self.heard, self.unheard = True, 0
+            self.jobs.note(part, len(page.records), page.covers)
             dates.append(page.date)
             yield self.source.reading(job.stream, page.records, self.proven(job, page, dates))
             if page.covers is not None:

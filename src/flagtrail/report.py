@@ -1,7 +1,7 @@
 """What a sync tells while it runs, and when it is done."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from flagtrail.connector import Stream
 from flagtrail.errors import AccessDenied
@@ -40,6 +40,14 @@ class Nobody:
         """Ignore it."""
 
 
+class News(NamedTuple):
+    """Where something happened a short while ago, by the log that tells of it; None where that is wider."""
+
+    log: str
+    project: str | None
+    environment: str | None
+
+
 @dataclass(slots=True)
 class StreamReport:
     """How the sync of one stream went; `error` is what a person should read, None when all is well."""
@@ -57,7 +65,8 @@ class Report:
     """How the sync of one source went.
 
     `refused` are the streams that the vendor refuses, None standing for the whole source. `grown` says that a project,
-    an environment or an organization came or went, so that there may be other streams now.
+    an environment or an organization came or went, so that there may be other streams now. `news` tells where something
+    happened a short while ago that was not known before.
     """
 
     source: str
@@ -67,6 +76,7 @@ class Report:
     error: str | None = None
     stopped: bool = False
     grown: bool = False
+    news: set[News] = field(default_factory=set)
 
     @property
     def new(self) -> int:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from flagtrail.connector import Connector, Stream
 from flagtrail.event import Record
+from flagtrail.limit import RESERVE
 from flagtrail.rows import Reading
 from flagtrail.window import Window
 
@@ -18,7 +19,8 @@ class Source:
     """What is read: `start` is an instant, or a span back from now; `settle` is how late entries may appear.
 
     `retention` is how long the vendor keeps entries, None for ever. `verify` lets the daemon compare what is covered
-    with the vendor's own numbers.
+    with the vendor's own numbers. `parallel` windows are read at the same time at most. `reserve` is the share of the
+    vendor's limits that is left to the customer's other tools.
     """
 
     name: str
@@ -26,9 +28,10 @@ class Source:
     start: datetime | timedelta = timedelta(days=365)
     every: timedelta = timedelta(minutes=1)
     settle: timedelta = timedelta(minutes=15)
-    parallel: int = 4
+    parallel: int = 16
     retention: timedelta | None = None
     verify: bool = True
+    reserve: float = RESERVE
 
     def wanted_since(self, now: datetime) -> datetime:
         """Return the instant from which everything is wanted; a span goes back to the start of an hour.

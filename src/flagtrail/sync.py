@@ -1,5 +1,8 @@
 """Fills the gaps of a source: the one loop behind the daemon, a one-off sync and a backfill.
 
+The daemon looks at the newest windows in one job and reads older gaps in another, so that a first load, which may take
+hours, never keeps what happens meanwhile waiting.
+
 A `Session` reads every wanted window that is not covered yet, several at a time, and stores each page together with the
 window it proves, clipped to what has settled by the vendor's own Date. Nothing else is remembered, so a run that was
 killed anywhere is resumed by running it again.
@@ -7,8 +10,10 @@ killed anywhere is resumed by running it again.
 
 import threading
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from enum import Enum
+from typing import Any, Self
 
 import httpx
 import structlog
@@ -16,7 +21,9 @@ import structlog
 from flagtrail.connector import Stream
 from flagtrail.errors import AccessDenied, SourceError, UnexpectedResponse
 from flagtrail.holdings import provisional
+from flagtrail.limit import Limiter
 from flagtrail.plan import Job, plan
+from flagtrail.quiet import Quiet
 from flagtrail.readers import Readers
 from flagtrail.report import Nobody, Report, StreamReport, Watch
 from flagtrail.source import AHEAD, Source
@@ -29,25 +36,43 @@ RETRY_GAP = timedelta(hours=1)  # a window that cannot be read whole is tried ag
 REFUSED_SOURCE = 300.0  # seconds before a refused credential is tried again: no storm that locks the account
 REFUSED_STREAM = 3600.0  # seconds before a refused stream is tried again
 
+NEWEST = timedelta(hours=1)  # how far back from the settling time a look goes: further than any quiet stream ends
+
 log = structlog.get_logger()
+
+
+class Part(Enum):
+    """What of the wanted time one run reads: all, or what is newer or older than `NEWEST`."""
+
+    WHOLE, NEW, OLD = "whole", "new", "old"
 
 
 class Session:
     """One source, connected: its limits and streams are remembered from run to run. Use as a context manager.
 
-    `resting` holds until when upkeep leaves a stream alone, by name.
+    `resting` holds until when upkeep leaves a stream alone, by name. Sessions that are given the same `limiters` obey
+    the vendor's limits together where they have the same credential.
     """
 
-    def __init__(self, source: Source, store: Store, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        transport: httpx.BaseTransport | None = None,
+        limiters: dict[Any, Limiter] | None = None,
+    ) -> None:
         self.source = source
         self.store = store
         self.api = source.connector.connect(transport)
+        self.api.limited_with({} if limiters is None else limiters, source.reserve)
         self._streams: list[Stream] = []
         self.undiscovered: str | None = None
         self._discovered = float("-inf")
         self._discovering = threading.Lock()
         self.stopping = threading.Event()
-        self._begun: set[str] = set()
+        self._begun: set[tuple[str, Part]] = set()
+        self._quiet = Quiet(source.every, source.settle)
+        self._behind: set[str] = set()  # streams whose older gaps could not be read the last time
         self.resting: dict[str, float] = {}
         self._refused: dict[str | None, tuple[AccessDenied, float]] = {}
 
@@ -68,11 +93,22 @@ class Session:
 
         Raises StoreError when the database fails.
         """
+        return self._run(Part.WHOLE, asked, watch or Nobody())
+
+    def look(self) -> Report:
+        """Read the newest windows of every stream that is not quiet; raises what `fill` raises."""
+        return self._run(Part.NEW)
+
+    def catch_up(self) -> Report:
+        """Read the gaps that are older than what `look` reads; raises what `fill` raises."""
+        return self._run(Part.OLD)
+
+    def _run(self, part: Part, asked: Window | None = None, watch: Watch | None = None) -> Report:
         report = Report(self.source.name)
         requests = self.api.requests
         try:
             self.check_refusal()
-            jobs = self._plan(report, asked)
+            jobs = self._plan(report, asked, part)
             started = self.now()
         except SourceError as error:
             if self.stopping.is_set():
@@ -85,10 +121,12 @@ class Session:
         else:
             Readers(self.source, self.store, self.api, self.stopping, report, jobs, watch or Nobody()).go()
             report.error = report.error or self.undiscovered
-            self._note(report, asked, started)
+            self._note(report, asked, started, part)
             if report.grown:
                 self._discovered = float("-inf")
-        if report.error or not (asked or self.stopping.is_set()):
+            if not (asked or part is Part.OLD):
+                self._quiet.learn(report, self._streams, started)
+        if report.error or not (asked or part is Part.OLD or self.stopping.is_set()):
             self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
         self._remember_refusals(report)
         report.requests = self.api.requests - requests
@@ -98,7 +136,7 @@ class Session:
     def estimate(self, asked: Window | None = None) -> list[Job]:
         """Return the jobs that `fill` would do, having asked the vendor for its counts only; raises SourceError."""
         report = Report(self.source.name)
-        jobs = self._plan(report, asked, register=False)
+        jobs = self._plan(report, asked, Part.WHOLE, register=False)
         if report.errors:
             raise UnexpectedResponse(report.errors[0])
         return jobs
@@ -162,14 +200,16 @@ class Session:
         """Return up to when everything can be covered by now: whole seconds, like the Date headers that decide it."""
         return now.replace(microsecond=0) - self.source.settle
 
-    def _plan(self, report: Report, asked: Window | None, *, register: bool = True) -> list[Job]:
+    def _plan(self, report: Report, asked: Window | None, part: Part, *, register: bool = True) -> list[Job]:
         jobs: list[Job] = []
-        streams = self.streams(whole=False)
+        streams: Iterable[Stream] = self.streams(whole=False)
         now = self.now()  # one instant for all: windows that end together are read in the connector's order
         since = self.source.wanted_since(now)
         if since >= now + AHEAD and asked is None:
             raise UnexpectedResponse(f"by the vendor's clock it is {iso(now)}, which is before the configured start")
         wanted = asked.before(now + AHEAD) if asked else Window(since, now + AHEAD)
+        if part is Part.NEW:
+            streams = [stream for stream in streams if self._quiet.is_due(stream, now)]
         for stream in streams if wanted else []:
             assert wanted is not None
             state = report.streams[stream.name] = StreamReport(stream)
@@ -184,8 +224,8 @@ class Session:
                 unreadable = [gap.window for gap in self.store.gaps(*name) if gap.permanent or _just_tried(gap)]
                 state.gaps = len(unreadable)
                 kept = wanted.after(kept_since) if (kept_since := self.source.kept_since(now)) else wanted
-                if kept is not None:
-                    done = [*self._finished(stream, covered), *unreadable]
+                if kept is not None and (kept := self._of(part, kept, now)) is not None:
+                    done = [*self._finished(stream, covered, part), *unreadable]
                     jobs += plan(self.source.connector, self.api, stream, kept, done)
             except AccessDenied as error:
                 if error.status == 401:
@@ -194,14 +234,19 @@ class Session:
                 state.error = str(error)
         return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
-    def _finished(self, stream: Stream, covered: list[Window]) -> list[Window]:
+    def _of(self, part: Part, window: Window, now: datetime) -> Window | None:
+        """Return the part of a window that a run is to read."""
+        edge = now - self.source.settle - NEWEST
+        return window if part is Part.WHOLE else window.after(edge) if part is Part.NEW else window.before(edge)
+
+    def _finished(self, stream: Stream, covered: list[Window], part: Part) -> list[Window]:
         """Return what is covered, at a session's first run without that which the vendor will still change.
 
         So that is read again. A session that lives longer has upkeep to do so.
         """
-        if stream.name in self._begun:
+        if (stream.name, part) in self._begun:
             return covered
-        self._begun.add(stream.name)
+        self._begun.add((stream.name, part))
         since = self.source.kept_since(self.now()) or EPOCH
         unfinished = provisional(self.store, self.source.name, stream.log, since)
         return [part for window in covered for part in subtract(window, unfinished)]
@@ -224,16 +269,21 @@ class Session:
                     "entries_lost", source=self.source.name, stream=stream.name, window=str(window), reason=reason
                 )
 
-    def _note(self, report: Report, asked: Window | None, started: datetime) -> None:
+    def _note(self, report: Report, asked: Window | None, started: datetime, part: Part) -> None:
         """Write down how it went, for `status`."""
         now = datetime.now(UTC)
+        if part is not Part.NEW and not asked:
+            self._behind = {name for name, state in report.streams.items() if state.error}
         for name, state in report.streams.items():
+            values: dict[str, Any] = {}
             if state.error:
                 values = {"failed_at": now, "error": state.error}
-            elif self.stopping.is_set() or asked:
+            elif self.stopping.is_set() or asked or part is Part.OLD:
                 continue  # neither a failure, nor a look at everything up to now
             else:
-                values = {"succeeded_at": now, "failed_at": None, "error": None}
+                values = {"succeeded_at": now}
+                if name not in self._behind:
+                    values |= {"failed_at": None, "error": None}
                 values |= {"wanted_since": self.source.wanted_since(started), "settled_at": self._settled(started)}
             self.store.note(self.source.name, name, **values)
 

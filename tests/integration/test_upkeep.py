@@ -59,10 +59,9 @@ class Running:
 
     def tick(self) -> int:
         """Read, and return how many new events there were."""
-        report = self.daemon.tick(self.session)
-        assert report is not None
-        assert report.errors == []
-        return report.new
+        reports = [self.daemon.tick(self.session), self.daemon.catch_up(self.session)]
+        assert all(report is not None and report.errors == [] for report in reports)
+        return sum(report.new for report in reports if report is not None)
 
     def upkeep(self) -> int:
         """Do what is due, and return how many requests it took."""

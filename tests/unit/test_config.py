@@ -4,15 +4,19 @@ import ast
 import inspect
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flagtrail.config import SourceSettings, StoreSettings, config_path, load, store_url
 from flagtrail.errors import ConfigError
 from flagtrail.example import EXAMPLE
+from flagtrail.store import Store
+from flagtrail.sync import Session
 
 SECRET = "api-s3cret-0123456789"
 SOURCE = '[[source]]\nname = "acme"\nconnector = "launchdarkly"\n'
@@ -56,7 +60,7 @@ def mistakes(path: Path) -> list[str]:
             source("colour = 1"),
             (
                 "source 'acme': unknown setting 'colour'; known: name, connector, start, every, settle, parallel, "
-                "retention, verify, base_url, token, flag_events, only, details"
+                "retention, verify, reserve, base_url, token, flag_events, only, details"
             ),
         ),
         (SOURCE, "source 'acme': the setting 'token' is missing"),
@@ -125,6 +129,14 @@ def test_a_mistake_in_a_source_names_the_source_the_setting_and_the_right_form(
         (source("settle = '2d'"), "source 'acme': settle: "),
         (source("parallel = 0"), "source 'acme': parallel: must be at least 1"),
         (source("parallel = 33"), "source 'acme': parallel: must be at most 32"),
+        (
+            source("reserve = 20"),
+            "source 'acme': reserve: 20 is not a share from 0 to 0.9, or one in percent such as \"20%\"",
+        ),
+        (
+            source('reserve = "most"'),
+            "source 'acme': reserve: 'most' is not a share from 0 to 0.9, or one in percent such as \"20%\"",
+        ),
         (SOURCE.replace("acme", "../acme"), "source '../acme': name: may hold letters"),
         (
             "[store]\nurl = 'postgresql://me:" + SECRET + "@host/db'",
@@ -277,10 +289,31 @@ def test_a_start_is_a_date_an_instant_or_a_span_as_toml_or_as_text(
     assert built.start == start
 
 
+@pytest.mark.parametrize(("written", "share"), [("0.35", 0.35), ("0", 0.0), ('"35%"', 0.35), ('"90 %"', 0.9)])
+def test_a_reserve_is_a_share_or_a_percentage_and_reaches_the_limits(
+    write: Write, tmp_path: Path, written: str, share: float
+) -> None:
+    (built,) = load(write(source(f"reserve = {written}"))).sources()
+    with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store, Session(built, store) as session:
+        assert session.api._limiter.reserve == pytest.approx(share)
+
+
+def test_sources_with_the_same_credential_share_its_limits(write: Write, tmp_path: Path) -> None:
+    (built,) = load(write(source())).sources()
+    other = replace(built, name="other", reserve=0.5)
+    limiters: dict[Any, Any] = {}
+    with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        one, two = Session(built, store, limiters=limiters), Session(other, store, limiters=limiters)
+        assert one.api._limiter is two.api._limiter
+        assert one.api._limiter.reserve == 0.5
+        elsewhere = replace(built, connector=built.connector.model_copy(update={"base_url": "https://vendor.example"}))
+        assert Session(elsewhere, store, limiters=limiters).api._limiter is not one.api._limiter
+
+
 def test_what_is_not_set_has_its_default(write: Write) -> None:
     (built,) = load(write(source())).sources()
     assert (built.start, built.every) == (timedelta(days=365), timedelta(minutes=1))
-    assert (built.settle, built.parallel) == (timedelta(minutes=15), 4)
+    assert (built.settle, built.parallel) == (timedelta(minutes=15), 16)
 
 
 def test_a_secret_comes_from_the_environment_or_a_file_without_the_white_space_around_it(

@@ -16,7 +16,7 @@ LAYERS = (
     ("verify",),
     ("rounds", "sync"),
     ("compare", "details", "readers", "vanished"),
-    ("trust",),
+    ("jobs", "quiet", "trust"),
     ("again", "report", "holdings", "plan", "status"),
     ("numbers", "query", "verdicts"),
     ("source", "store"),  # know one thing each

@@ -48,8 +48,24 @@ def seconds_of(action: Callable[[], object]) -> float:
     return time.monotonic() - started
 
 
-def test_before_the_first_answer_nobody_waits() -> None:
-    assert let_through(Limiter(), 8) == 8
+def test_the_first_request_goes_alone_and_after_its_answer_nobody_waits() -> None:
+    assert let_through(Limiter(), 8) == 1
+    assert let_through(spent(Limiter()), 8) == 8
+
+
+def test_the_first_request_of_each_route_goes_alone() -> None:
+    limiter = spent(Limiter())
+    assert limiter.acquire(route="GET /list")
+    limiter.release(route="GET /list")
+    assert limiter.acquire(route="GET /one")
+    passed = threading.Event()
+    second = threading.Thread(target=lambda: passed.set() if limiter.acquire(route="GET /one") else None)
+    second.start()
+    assert not passed.wait(0.05)
+    assert limiter.acquire(route="GET /list")
+    limiter.release(route="GET /one")
+    assert passed.wait(SOON)
+    second.join(SOON)
 
 
 def test_as_many_requests_start_as_remain() -> None:
@@ -89,7 +105,7 @@ def test_a_limit_that_an_answer_does_not_mention_still_counts() -> None:
 
 
 def test_requests_under_way_are_taken_off_what_an_answer_says_remains() -> None:
-    limiter = Limiter()
+    limiter = spent(Limiter())
     for _ in range(3):
         assert limiter.acquire()
     limiter.release([Allowance("all", remaining=4, resets_in=LATER)])
@@ -97,7 +113,7 @@ def test_requests_under_way_are_taken_off_what_an_answer_says_remains() -> None:
 
 
 def test_an_answer_that_was_overtaken_does_not_raise_the_allowance_again() -> None:
-    limiter = Limiter(reserve=0.0)
+    limiter = spent(Limiter(reserve=0.0))
     assert limiter.acquire()
     assert limiter.acquire()
     limiter.release([Allowance("all", remaining=2, limit=4, resets_in=LATER)])  # the vendor's second answer
@@ -130,7 +146,7 @@ def test_after_the_reset_requests_start_again() -> None:
 
 
 def test_news_of_a_fresh_limit_wakes_those_who_wait() -> None:
-    limiter = Limiter()
+    limiter = spent(Limiter())
     assert limiter.acquire()
     spent(limiter, Allowance("all", remaining=0, resets_in=LATER))
     passed = threading.Event()
@@ -207,3 +223,92 @@ def test_a_closed_limiter_lets_nobody_through() -> None:
     limiter.close()
     assert limiter.acquire() is False
     assert seconds_of(lambda: limiter.pause(LATER)) < SOON
+
+
+class Vendor:
+    """A limit of so many requests in each span, told as LaunchDarkly does: its Date is cut to the second."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self.limit, self.seconds, self.lock = limit, seconds, threading.Lock()
+        self.used: dict[int, int] = {}
+        self.refused = 0
+
+    def answer(self) -> Allowance:
+        with self.lock:
+            now = time.time()
+            window = int(now / self.seconds)
+            self.used[window] = used = self.used.get(window, 0) + 1
+            self.refused += used > self.limit
+            end = (window + 1) * self.seconds
+            return Allowance("all", max(0, self.limit - used), self.limit, end - int(now), end, by_route=True)
+
+
+def test_a_limit_is_used_up_but_for_the_reserve_and_nobody_is_refused() -> None:
+    vendor, limiter = Vendor(30, 0.5), Limiter(reserve=0.2)
+
+    def work() -> None:
+        while limiter.acquire():
+            time.sleep(0.005)
+            limiter.release([vendor.answer()])
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + SOON
+    while len(vendor.used) < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    limiter.close()
+    for thread in threads:
+        thread.join(SOON)
+    assert vendor.refused == 0
+    whole = sorted(vendor.used)[1:-1]
+    assert max(vendor.used[window] for window in whole) == 24, "all that is left to us, and nothing of the reserve"
+
+
+def test_each_route_has_its_own_limit() -> None:
+    limiter = Limiter(reserve=0.0)
+    for route, remaining in (("GET /list", 2), ("GET /one", 5)):
+        assert limiter.acquire(route=route)
+        limiter.release([Allowance("route", remaining, 10, LATER, by_route=True)], route)
+    for _ in range(5):
+        assert limiter.acquire(route="GET /one")
+    assert limiter._wait_needed(time.monotonic(), 0.0, "GET /one") > 0
+    assert limiter._wait_needed(time.monotonic(), 0.0, "GET /list") <= 0
+
+
+def test_an_answer_of_a_window_that_is_over_says_nothing_of_the_next() -> None:
+    limiter = spent(Limiter(reserve=0.0), Allowance("all", 9, 10, 20.0, resets_at=2000.0))
+    spent(limiter, Allowance("all", 0, 10, 10.0, resets_at=1990.0))
+    assert let_through(limiter, 12) == 9
+
+
+def test_after_a_reset_one_request_finds_out_how_much_there_is() -> None:
+    limiter = spent(Limiter(reserve=0.0), Allowance("all", 0, 10, 0.05, resets_at=1000.0))
+    assert limiter.acquire()
+    assert limiter._wait_needed(time.monotonic(), 0.0, "*") > 0
+    limiter.release([Allowance("all", 3, 10, 10.0, resets_at=1010.0)])
+    assert let_through(limiter, 8) == 3
+
+
+def test_who_leaves_nothing_to_others_goes_first() -> None:
+    limiter = spent(Limiter(reserve=0.0), Allowance("all", 0, 100, LATER, resets_at=1000.0))
+    order: list[float] = []
+
+    def ask(spare: float) -> None:
+        if limiter.acquire(spare):
+            order.append(spare)
+
+    threads = [threading.Thread(target=ask, args=(spare,)) for spare in (0.01, 0.01, 0.01, 0.0)]
+    for thread in threads:
+        thread.start()
+    settle(limiter, threads)
+    limiter._under_way.update({"": 1, "*": 1})
+    limiter.release([Allowance("all", 2, 100, LATER, resets_at=2000.0)])
+    deadline = time.monotonic() + SOON
+    while not order:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert order == [0.0], "the others leave one request of a hundred to such as this"
+    limiter.close()
+    for thread in threads:
+        thread.join(SOON)

@@ -88,8 +88,11 @@ def test_nothing_is_left_over_once_others_have_spent_the_rest(limiters: list[Lim
     assert passed(limiter, 0.0) == 4
 
 
-def test_before_the_first_answer_nobody_waits() -> None:
-    assert passed(Limiter(), 0.9) == 16
+def test_where_no_limit_is_told_nobody_waits() -> None:
+    limiter = Limiter()
+    assert limiter.acquire()
+    limiter.release()
+    assert passed(limiter, 0.9) == 16
 
 
 @pytest.mark.parametrize("limit", [None, 1])

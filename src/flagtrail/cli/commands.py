@@ -224,9 +224,10 @@ def status(
     """Show for each stream how much of the wanted past is covered and verified, every gap, and every finding.
 
     In the bar, a full block is covered, a shaded one partly, a dot not at all; it runs from the configured start to the
-    youngest settled time. Verified is the share of the covered time whose entries are as many, or the same, as the
-    vendor's own. The lag is how far the newest covered time is behind the present; it includes the settling time of 15
-    minutes.
+    youngest settled time at the last look. Verified is the share of the covered time whose entries are as many, or the
+    same, as the vendor's own. The lag is how far the newest covered time is behind the present; it includes the
+    settling time of 15 minutes. Quiet streams are looked at less often, and lag more, until the audit log tells of a
+    change.
 
     Examples:
 

@@ -25,6 +25,7 @@ from flagtrail.cli.showing import (
 from flagtrail.event import Action
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
 from flagtrail.query import unmapped
+from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
 from flagtrail.store import Gap, SourceState
@@ -32,6 +33,7 @@ from flagtrail.verdicts import Outcome
 from flagtrail.when import spoken
 
 CELLS, WIDE_CELLS = 12, 36  # characters of a coverage bar, in a narrow and in a wide terminal
+MOMENT = timedelta(seconds=30)  # in which one look writes down how it went
 SHOWN_STREAMS = 3  # streams that a line about a gap names
 
 
@@ -43,7 +45,8 @@ def status(source: str | None = None, output: Simple = Simple.TABLE, config: Pat
         looks = [state for state in store.sources() if source in (None, state.source)]
         unknown = unmapped(store, set(Action))
     if output is Simple.JSON:
-        rows = [_plain_status(stream) for stream in found]
+        looked = {look.source: look for look in looks}
+        rows = [_plain_status(stream, looked.get(stream.state.source)) for stream in found]
         kept = [{"vendor": vendor, "action": action, "events": count} for (vendor, action), count in unknown.items()]
         sources = [state._asdict() for state in looks]
         print_json({"sources": sources, "streams": rows, "unmapped_actions": kept})
@@ -81,8 +84,29 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
     ]
     columns = ("stream", "coverage", "", "verified", "events", "lag", *(["complete until"] if wide else []))
     out.print(plain_table(columns, rows, right=("", "verified", "events", "lag")))
-    for line in (*_gap_lines(streams), *_finding_lines(streams)):
+    for line in (*_gap_lines(streams), *_quiet_lines(look, streams), *_finding_lines(streams)):
         out.print(line, soft_wrap=True)
+
+
+def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Text]:
+    """Yield a line about the streams that the daemon leaves alone for a while: their coverage ends earlier."""
+    quiet = [stream for stream in streams if _is_quiet(stream, look)]
+    if quiet:
+        longest = max(datetime.now(UTC) - at for stream in quiet if (at := stream.state.succeeded_at))
+        told = counted(len(quiet), "quiet stream was", "quiet streams were")
+        yield Text(
+            f"  {told} looked at up to {spoken(longest)} ago: every {spoken(LONGEST)} at least, and at once when the "
+            "audit log tells of a change there",
+            style="dim",
+        )
+
+
+def _is_quiet(stream: StreamStatus, look: SourceState) -> bool:
+    """Return whether the last look left a stream out on purpose; one that is gone was left out for longer."""
+    at = stream.state.succeeded_at
+    if at is None or look.succeeded_at is None or stream.state.error:
+        return False
+    return MOMENT < look.succeeded_at - at < LONGEST + 2 * MOMENT
 
 
 def _percent(share: float) -> str:
@@ -171,7 +195,7 @@ def _title(stream: StreamStatus) -> str:
     return titled(stream.state.stream, stream.state.label)
 
 
-def _plain_status(stream: StreamStatus) -> dict[str, Any]:
+def _plain_status(stream: StreamStatus, look: SourceState | None) -> dict[str, Any]:
     gaps = [
         {
             "since": g.window.since,
@@ -186,6 +210,7 @@ def _plain_status(stream: StreamStatus) -> dict[str, Any]:
     return {
         **{name: getattr(stream.state, name) for name in stream.state._fields},
         "events": stream.events,
+        "quiet": look is not None and _is_quiet(stream, look),
         "wanted_until": stream.wanted.until if stream.wanted else None,
         "complete_until": stream.complete_until,
         "lag_seconds": round(stream.lag.total_seconds()) if stream.lag else None,

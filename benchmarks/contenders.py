@@ -56,9 +56,11 @@ class Contender:
             stamp.write_text(wanted, encoding="utf-8")
         return python
 
-    def version(self) -> str:
-        """Return what its first pinned package is, or nothing."""
-        return self.requirements.read_text(encoding="utf-8").split()[0] if self.requirements.exists() else ""
+    @property
+    def told(self) -> str:
+        """What it is, after its first pinned package."""
+        pinned = self.requirements.read_text(encoding="utf-8").split()[:1] if self.requirements.exists() else []
+        return ": ".join([*pinned, self.note])
 
 
 def install(folder: Path, python: Path, requirements: Path) -> None:

@@ -76,7 +76,7 @@ def report(kind: str, vendor: Vendor, results: Sequence[Result]) -> str:
         "",
         f"The simulated vendor, in a process of its own, took at most {busiest:.2f} ms of CPU for a request.",
         "",
-        *(f"* **{r.contender.title}** {r.contender.version()}: {r.contender.note}." for r in results),
+        *(f"* **{r.contender.title}**, {r.contender.told}." for r in results),
         *(f"* **{r.contender.title}** {r.failure}" for r in results if r.failure),
     ]
     return "\n".join(lines)

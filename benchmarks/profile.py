@@ -59,6 +59,7 @@ PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("reading and storing loops", "flagtrail/sync.py", ()),
 )
 SHOWN = 15  # functions
+SMALL = 0.005  # of the whole: a part that is less belongs to the rest
 
 
 def main(
@@ -151,6 +152,7 @@ def report(events: int, cpu: float, profile: pstats.Stats) -> str:
         functions[shown(function)] += seconds
     whole = cpu * 1_000_000 / events  # microseconds
     each = whole / sum(parts.values())
+    parts[REST] += sum(parts.pop(part) for part in list(parts) if part != REST and parts[part] * each < SMALL * whole)
     rows = [[part, f"{seconds * each:.1f}", f"{seconds * each / whole:.0%}"] for part, seconds in ranked(parts)]
     heaviest = [[name, f"{seconds * each:.1f}"] for name, seconds in ranked(functions)[:SHOWN]]
     return "\n".join([

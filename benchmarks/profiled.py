@@ -9,6 +9,7 @@ import pstats
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -38,10 +39,11 @@ def loaded(path: Path) -> ModuleType:
 
 
 def main(program: str, out: str, *arguments: str) -> None:
-    """Run a program's `main` profiled, its imports too, and write the numbers to a file that `pstats` reads."""
+    """Run a program's `load` profiled, its imports too, and write the numbers to a file that `pstats` reads."""
     profiles: list[cProfile.Profile] = [cProfile.Profile(time.thread_time)]
     profile_threads(profiles)
-    profiles[0].runcall(lambda: loaded(Path(program)).main(*arguments))
+    with suppress(SystemExit):
+        profiles[0].runcall(lambda: loaded(Path(program)).load(*arguments))
     stats = pstats.Stats(profiles[0])
     for profile in profiles[1:]:
         stats.add(profile)

@@ -1,28 +1,34 @@
-"""Loads the audit log with flagtrail itself: URL, token and database file are its arguments."""
+"""Loads the audit log with `flagtrail sync` itself: URL, token and database file are its arguments."""
 
-import logging
+import os
 import sys
-from datetime import timedelta
+from pathlib import Path
 
-from pydantic import SecretStr
+from flagtrail.cli import main
 
-from flagtrail import logs
-from flagtrail.source import Source
-from flagtrail.store import Store
-from flagtrail.sync import Session
-from flagtrail_launchdarkly import LaunchDarkly
+CONFIG = """
+[store]
+url = "sqlite:///{database}"
+
+[[source]]
+name = "bench"
+connector = "launchdarkly"
+base_url = "{url}"
+token = {{ env = "BENCH_TOKEN" }}
+start = "365d"
+flag_events = false
+details = "off"
+"""
 
 
-def main(url: str, token: str, database: str) -> None:
-    """Fill a new database with a year, as `flagtrail sync` does."""
-    logs.configure(logging.WARNING)
-    connector = LaunchDarkly(token=SecretStr(token), base_url=url, flag_events=False, details="off")
-    source = Source("bench", connector, start=timedelta(days=365))
-    with Store(f"sqlite:///{database}") as store, Session(source, store) as session:
-        report = session.fill()
-    if report.errors:
-        raise SystemExit("\n".join(report.errors))
+def load(url: str, token: str, database: str) -> None:
+    """Fill a new database with a year, by the command line."""
+    config = Path(database).with_suffix(".toml")
+    config.write_text(CONFIG.format(database=database, url=url), encoding="utf-8")
+    os.environ["BENCH_TOKEN"] = token
+    sys.argv = ["flagtrail", "sync", "--quiet", "--config", str(config)]
+    main()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    load(*sys.argv[1:])

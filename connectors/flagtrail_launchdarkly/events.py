@@ -5,7 +5,6 @@ an unknown kind or action passes through. The translation of actions is in `voca
 """
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -37,7 +36,7 @@ def audit_event(record: Record, base_url: str) -> Event:
     id_, ms = audit_id_and_ms(record)
     words, resources = _accesses(record)
     target = _object(record, "target")
-    place = _place([*_texts(target.get("resources")), *resources])
+    place = _place((*_texts(target.get("resources")), *resources))
     actor = _actor(record)
     verb = _text(record, "titleVerb") or ""
     action = most_significant(words, verb)
@@ -128,21 +127,20 @@ class _Place(NamedTuple):
     environment: str | None
 
 
-def _place(resources: Iterable[str]) -> _Place:
+@lru_cache(maxsize=4096)  # the same flags and environments again and again
+def _place(resources: tuple[str, ...]) -> _Place:
     """Return what resource specifiers such as `proj/web:env/test;eu:flag/map-view;growth` tell."""
-    parsed = [_segments(resource) for resource in resources]
+    parsed = [[_segment(part) for part in resource.split(":")] for resource in resources]
     kind, key = parsed[0][-1] if parsed else ("", "")
     return _Place(kind or None, key or None, _agreed(parsed, "proj"), _agreed(parsed, "env"))
 
 
-@lru_cache(maxsize=4096)  # the same flags and environments again and again
-def _segments(resource: str) -> tuple[tuple[str, str], ...]:
-    """Return the types and keys of a resource specifier, from the outside in."""
-    parts = (part.partition(";")[0].strip("/").partition("/") for part in resource.split(":"))
-    return tuple((type_, key) for type_, _, key in parts)
+def _segment(part: str) -> tuple[str, str]:
+    type_, _, key = part.partition(";")[0].strip("/").partition("/")
+    return type_, key
 
 
-def _agreed(parsed: list[tuple[tuple[str, str], ...]], wanted: str) -> str | None:
+def _agreed(parsed: list[list[tuple[str, str]]], wanted: str) -> str | None:
     """Return the one key of a type that every specifier has; None when they differ, or one has none."""
     found = {dict(segments).get(wanted, "") for segments in parsed}
     key = found.pop() if len(found) == 1 else ""
@@ -224,17 +222,18 @@ def _object(record: Record, key: str) -> Record:
 
 def _text(record: Record, key: str) -> str | None:
     """Return a text, without what no database takes; None when it is absent, blank or no text."""
-    return _kept(record.get(key))
+    value = record.get(key)
+    return _kept(value) if isinstance(value, str) else None
 
 
-def _kept(value: Any) -> str | None:
-    if not isinstance(value, str) or not value or value.isspace():
+@lru_cache(maxsize=4096)  # names, keys and words come again and again
+def _kept(value: str) -> str | None:
+    if not value or value.isspace():
         return None
-    if value.isascii() and "\x00" not in value:
-        return value
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _texts(values: Any) -> list[str]:
     """Return the texts among the values of a list."""
-    return [text for value in values if (text := _kept(value))] if isinstance(values, list) else []
+    given = values if isinstance(values, list) else []
+    return [text for value in given if isinstance(value, str) and (text := _kept(value))]

@@ -7,21 +7,22 @@ vendor's limits, retries what passes by itself, and turns everything else into t
 import copy
 import random
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 import tenacity
 
-from flagtrail import clients
-from flagtrail.clients import Clients
+from flagtrail import lines
 from flagtrail.clock import VendorClock
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
 from flagtrail.event import from_json
 from flagtrail.limit import Dialect, Limiter
+from flagtrail.lines import Lines
 
 LARGEST_BODY = 20 * 2**20  # bytes, unpacked
 LONGEST_RETRY_AFTER = 900.0  # seconds
@@ -74,8 +75,10 @@ class Api:
         self._spare = 0.0
         self.attempts = ATTEMPTS
         # An answer that a box in between has kept tells of the past.
-        common = {"accept": "application/json", "cache-control": "no-cache", "user-agent": "flagtrail"}
-        self._clients = Clients({**common, **headers}, transport)
+        common = {"accept": "application/json", "accept-encoding": "gzip, deflate", "cache-control": "no-cache"}
+        common["user-agent"] = "flagtrail"
+        self._headers = {**common, **headers}
+        self._lines = Lines(transport)
         self._dialect = dialect
         self._hints = dict(hints or {})
         self._secrets = tuple(secret for secret in secrets if secret)
@@ -117,7 +120,7 @@ class Api:
     def limited_with(self, limiters: dict[Any, Limiter], reserve: float) -> None:
         """Share the limiter of whoever has this credential here, and leave the larger reserve of all to others."""
         own = Limiter(reserve)
-        self._limiter = limiters.setdefault((self.base_url, tuple(sorted(self._clients.headers.items()))), own)
+        self._limiter = limiters.setdefault((self.base_url, tuple(sorted(self._headers.items()))), own)
         self._limiter.reserve = max(self._limiter.reserve, reserve)
 
     def now(self) -> datetime | None:
@@ -127,14 +130,14 @@ class Api:
     def close(self) -> None:
         """Wake every waiting thread with Unavailable, and let no further request start."""
         self._limiter.close()
-        self._clients.stop()
+        self._lines.stop()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-        self._clients.close()
+        self._lines.close()
 
     def _ask(
         self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any,
@@ -164,9 +167,10 @@ class Api:
             raise Unavailable(f"{self.host}: stopped before asking")
         self._tally.requests += 1  # a rough number: threads may count at the same time
         allowances: list[Any] = []
-        url = self.base_url + path
+        url = self.base_url + path + (f"?{urlencode(params)}" if params else "")
+        request = httpx.Request(method, url, headers={**self._headers, **(headers or {})}, json=json)
         try:
-            with self._clients.lend() as lent, lent.stream(method, url, params=params, headers=headers, json=json) as r:
+            with self._lines.lend() as line, closing(line.send(request)) as r:
                 date = self._clock.learn(r.headers.get("date"))
                 allowances = list(self._dialect(r.headers, date))
                 body = _read(r)
@@ -174,8 +178,8 @@ class Api:
         except httpx.TimeoutException as error:
             raise Unavailable(f"{self.host} does not answer in time ({type(error).__name__})") from None
         except httpx.TransportError as error:
-            if lent.is_closed and not self._limiter.closed:
-                seconds = f"{clients.TOTAL_SECONDS:.0f} s"
+            if line.closed and not self._limiter.closed:
+                seconds = f"{lines.TOTAL_SECONDS:.0f} s"
                 raise Unavailable(f"{self.host} takes longer than {seconds} for one answer") from None
             raise Unavailable(f"{self.host} cannot be reached, or cut its answer off: {self._clean(error)}") from None
         except httpx.DecodingError:

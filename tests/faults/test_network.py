@@ -11,7 +11,7 @@ from itertools import count
 import orjson
 import pytest
 
-from flagtrail import api, clients
+from flagtrail import api, lines
 from flagtrail.store import Store
 from flagtrail.testing import faults
 from flagtrail.testing.simulator import Fault, Reply, Request, Simulator
@@ -264,7 +264,7 @@ def test_c6_what_is_too_large_ends_its_stream_only(oracle: Oracle, lite: Store, 
 def test_c7_an_answer_that_drips_meets_the_deadline(
     oracle: Oracle, lite: Store, vendor: Simulator, start: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr(lines, "TOTAL_SECONDS", 0.5)
     with Middle(vendor) as middle:
         connector = vendor.connect().model_copy(update={"base_url": middle.url})
         middle.mangle = drip(start, 0.02)
@@ -280,7 +280,7 @@ def test_c7_an_answer_that_drips_meets_the_deadline(
 
 @pytest.mark.fault("C7", "one stream that drips beside others")
 def test_c7_a_stream_that_drips_holds_up_no_other(oracle: Oracle, lite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "TOTAL_SECONDS", 0.5)
+    monkeypatch.setattr(lines, "TOTAL_SECONDS", 0.5)
     with LaunchDarklySimulator() as vendor:
         del vendor.trail.projects[1:]
         vendor.fill(60, 5, seed=32, flag_events=10)
@@ -298,7 +298,7 @@ def test_c7_a_stream_that_drips_holds_up_no_other(oracle: Oracle, lite: Store, m
 def test_c7_a_silence_is_not_waited_for(
     oracle: Oracle, lite: Store, vendor: Simulator, start: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(lines, "READ_SECONDS", 0.3)
     with Middle(vendor) as middle:
         connector = vendor.connect().model_copy(update={"base_url": middle.url})
         middle.mangle = drip(start, 2.0)
@@ -315,7 +315,7 @@ def test_c7_a_silence_is_not_waited_for(
 def test_c7_a_connection_that_hangs_is_given_up(
     oracle: Oracle, lite: Store, vendor: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(lines, "CONNECT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf:
         crowd = [socket.socket() for _ in range(8)]
         for one in crowd:

@@ -52,7 +52,7 @@ def test_many_ticks_open_no_more_connections_than_readers(store: Store) -> None:
     with LaunchDarklySimulator() as vendor, Session(source_of(vendor, parallel=3), store) as session:
         for _ in range(12):
             session.fill()
-        assert 1 <= len(session.api._clients.idle) <= 3
+        assert 1 <= len(session.api._lines.idle) <= 3
 
 
 def test_a_failing_side_stream_does_not_starve_the_audit_log(store: Store) -> None:

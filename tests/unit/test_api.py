@@ -13,7 +13,7 @@ import tenacity
 from pydantic import SecretStr
 
 from flagtrail import api as module
-from flagtrail import clients
+from flagtrail import lines
 from flagtrail.api import Api
 from flagtrail.clock import STEP
 from flagtrail.connector import Connector
@@ -327,7 +327,7 @@ def test_a_gzip_bomb_is_left_off_at_the_limit(vendor: Vendor) -> None:
 
 
 def test_a_body_that_drips_for_ever_meets_the_deadline(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "TOTAL_SECONDS", 0.2)
+    monkeypatch.setattr(lines, "TOTAL_SECONDS", 0.2)
     vendor.inject(faults.drip(0.02), times=100)
     started = time.monotonic()
     with api_of(vendor.url, attempts=1) as api, pytest.raises(Unavailable, match="takes longer"):
@@ -336,7 +336,7 @@ def test_a_body_that_drips_for_ever_meets_the_deadline(vendor: Vendor, monkeypat
 
 
 def test_silence_meets_the_read_timeout(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(lines, "READ_SECONDS", 0.1)
     vendor.inject(faults.hang(0.5))
     with api_of(vendor.url, attempts=1) as api, pytest.raises(Unavailable, match="does not answer in time"):
         api.get("/log")

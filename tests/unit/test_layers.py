@@ -27,7 +27,7 @@ LAYERS = (
     ("migrations.upgrade",),
     (
         "limit",
-        "clients",
+        "lines",
         "clock",
         "event",
         "window",

@@ -215,8 +215,8 @@ def test_a_sparing_api_shares_the_count_the_clock_and_the_connections(vendor: Si
     assert api.requests == sparing.requests == 2
     assert api.now() is not None
     assert sparing.now() is not None
-    assert len(api._clients.idle) == 1
-    assert sparing._clients is api._clients
+    assert len(api._lines.idle) == 1
+    assert sparing._lines is api._lines
 
 
 def test_sparing_leaves_the_api_itself_as_it_was(vendor: Simulator, api: Api) -> None:

@@ -13,6 +13,8 @@ import typer
 
 from flagtrail.cli.options import ConfigOption, Form, OutputOption, QuietOption, Simple, SourceOption
 
+SELDOM = (20_000, 20, 20)  # new objects, and rounds, before garbage is looked for: parsed pages are many, and no cycles
+
 
 @contextmanager
 def importing() -> Iterator[None]:
@@ -25,6 +27,7 @@ def importing() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        gc.set_threshold(*SELDOM)
         gc.enable()
 
 

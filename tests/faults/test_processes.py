@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -308,7 +307,7 @@ def test_d12_a_second_signal_at_the_worst_moment_does_not_hang_the_daemon(
     config = str(write_config(tmp_path, {"acme": vendor}, url, start="31d", every="1s"))
     command = [sys.executable, "-c", IMPATIENT]
     with Process("run", "--config", config, folder=tmp_path, command=command) as daemon, Store(url) as store:
-        wait_until(lambda: daemon.lines("tick"), "a tick is over")
+        wait_until(lambda: daemon.lines("tick") and is_whole(store, vendor), "all is read")
         oracle.check(store, vendor)
         daemon.signal(signal.SIGTERM)
         wait_until(lambda: not daemon.alive, "it ends", seconds=6)
@@ -360,12 +359,12 @@ def test_d11_a_look_that_overruns_is_never_doubled(
 
     vendor.inject(slow, times=ALWAYS)
     with Process("run", "--config", config, folder=tmp_path) as daemon, Store(url) as store:
-        wait_until(lambda: daemon.lines("tick"), "a tick is over")
-        assert daemon.lines("tick")[0]["requests"] * 0.05 > 2.0, "the first look overran"
+        wait_until(lambda: daemon.lines("catch_up"), "the older gaps are read")
+        assert daemon.lines("catch_up")[0]["requests"] * 0.05 > 2.0, "that overran"
         vendor.heal()
         vendor.happen()
         wait_until(lambda: is_whole(store, vendor), "a later look brings the newest")
-        oracle.holds(most == 1, f"{most} requests at once by one reader")
+        oracle.holds(most <= 2, f"{most} requests at once by a reader of the newest and one of what is older")
         oracle.whole(store, vendor)
         assert daemon.terminated()[0] == 0
 
@@ -392,22 +391,22 @@ def test_d11_ticks_that_were_slept_through_are_made_up_for(
 def test_d11_an_exception_in_a_look_does_not_end_the_looking(
     oracle: Oracle, vendor: LaunchDarklySimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill, failures, told = Session.fill, iter([RuntimeError, StoreError, MemoryError]), []
+    look, failures, told = Session.look, iter([RuntimeError, StoreError, MemoryError]), []
 
-    def failing(self: Session, *arguments: Any) -> Report:
+    def failing(self: Session) -> Report:
         error = next(failures, None)
         if error is not None:
             raise error("unforeseen")
-        return fill(self, *arguments)
+        return look(self)
 
-    monkeypatch.setattr(Session, "fill", failing)
+    monkeypatch.setattr(Session, "look", failing)
     monkeypatch.setattr(logs, "configure", lambda *_: None)
     with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
         daemon = Daemon([source_of(vendor, every=timedelta(seconds=1))], store, after=told.append)
         thread = threading.Thread(target=daemon.run)
         thread.start()
         try:
-            wait_until(lambda: told, "a look succeeds")
+            wait_until(lambda: told and is_whole(store, vendor), "a look succeeds")
         finally:
             daemon.stop()
             thread.join(30)

@@ -25,6 +25,7 @@ from flagtrail.limit import Limiter
 from flagtrail.plan import Job, plan
 from flagtrail.quiet import Quiet
 from flagtrail.readers import Readers
+from flagtrail.refusals import Refusals
 from flagtrail.report import Nobody, Report, StreamReport, Watch
 from flagtrail.source import AHEAD, Source
 from flagtrail.store import Gap, Store
@@ -33,9 +34,6 @@ from flagtrail.window import EPOCH, Window, iso, subtract
 
 DISCOVER_EVERY = 600.0  # seconds between looks for new projects, environments and organizations
 RETRY_GAP = timedelta(hours=1)  # a window that cannot be read whole is tried again after this
-REFUSED_SOURCE = 300.0  # seconds before a refused credential is tried again: no storm that locks the account
-REFUSED_STREAM = 3600.0  # seconds before a refused stream is tried again
-
 NEWEST = timedelta(hours=1)  # how far back from the settling time a look goes: further than any quiet stream ends
 
 log = structlog.get_logger()
@@ -74,7 +72,7 @@ class Session:
         self._quiet = Quiet(source.every, source.settle)
         self._behind: set[str] = set()  # streams whose older gaps could not be read the last time
         self.resting: dict[str, float] = {}
-        self._refused: dict[str | None, tuple[AccessDenied, float]] = {}
+        self.refusals = Refusals()
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +105,7 @@ class Session:
         report = Report(self.source.name)
         requests = self.api.requests
         try:
-            self.check_refusal()
+            self.refusals.check()
             jobs = self._plan(report, asked, part)
             started = self.now()
         except SourceError as error:
@@ -128,7 +126,7 @@ class Session:
                 self._quiet.learn(report, self._streams, started)
         if report.error or not (asked or part is Part.OLD or self.stopping.is_set()):
             self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
-        self._remember_refusals(report)
+        self.refusals.remember(report.refused)
         report.requests = self.api.requests - requests
         report.stopped = self.stopping.is_set()
         return report
@@ -175,27 +173,6 @@ class Session:
         """Return the vendor's present, or ours before the vendor said one: it sizes windows and proves nothing."""
         return self.api.now() or datetime.now(UTC)
 
-    def _remember_refusals(self, report: Report) -> None:
-        """Leave alone for a while what the vendor refuses, counted from the first refusal."""
-        for stream, error in report.refused.items():
-            if self._refused.get(stream, (None, 0.0))[0] is not error:
-                self._refused[stream] = (error, time.monotonic())
-
-    def check_refusal(self, stream: str | None = None, seconds: float = REFUSED_SOURCE) -> None:
-        """Raise the AccessDenied of the last try, if that was less than so many seconds ago."""
-        error, at = self._refused.get(stream, (None, 0.0))
-        if error is not None and time.monotonic() - at < seconds:
-            raise error
-
-    def is_refused(self, stream: str) -> bool:
-        """Return whether the vendor has refused a stream, or everything, a short while ago."""
-        try:
-            self.check_refusal()
-            self.check_refusal(stream, REFUSED_STREAM)
-        except AccessDenied:
-            return True
-        return False
-
     def _settled(self, now: datetime) -> datetime:
         """Return up to when everything can be covered by now: whole seconds, like the Date headers that decide it."""
         return now.replace(microsecond=0) - self.source.settle
@@ -215,7 +192,7 @@ class Session:
             state = report.streams[stream.name] = StreamReport(stream)
             name = (self.source.name, stream.name)
             try:
-                self.check_refusal(stream.name, REFUSED_STREAM)
+                self.refusals.check(stream.name)
                 if register:
                     self.register(stream, now)
                 covered = self.store.coverage(*name)

@@ -47,7 +47,7 @@ def verify_due(session: Session) -> list[Verification]:
 def _due(session: Session, stream: Stream) -> list[Round]:
     """Return the rounds of a stream that are due."""
     source, store, now = session.source, session.store, session.now()
-    if session.resting.get(stream.name, 0.0) > time.monotonic() or session.is_refused(stream.name):
+    if session.resting.get(stream.name, 0.0) > time.monotonic() or session.refusals.hold(stream.name):
         return []
     kept_since = max(source.kept_since(now) or EPOCH, EPOCH)
     wanted_since = max(source.wanted_since(now), kept_since)
@@ -68,7 +68,7 @@ def fetch_details(
 ) -> Fetched:
     """Fetch full forms for so many seconds at most, newest first; raises StoreError, never SourceError."""
     try:
-        session.check_refusal()
+        session.refusals.check()
         streams = session.streams(whole=False)
     except SourceError as error:
         return Fetched(error=str(error))
@@ -79,7 +79,7 @@ def fetch_details(
 def _streams(session: Session) -> list[Stream]:
     """Return the streams of a source; none while they cannot be found, which the reading reports."""
     try:
-        session.check_refusal()
+        session.refusals.check()
         return session.streams(whole=False)
     except SourceError:
         return []

@@ -54,7 +54,7 @@ def verify(
     report = Verification(session.source.name)
     requests = session.api.requests
     try:
-        session.check_refusal()
+        session.refusals.check()
         streams = [only] if only else session.streams(whole=False)
         for stream in streams:
             session.register(stream, session.now())

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,7 +145,7 @@ def test_a_refused_credential_is_told_in_one_line_and_not_tried_again_at_once(ve
 
 def test_a_credential_that_is_revoked_in_the_middle_stops_the_run(vendor: Simulator, store: Store) -> None:
     vendor.inject(faults.status(401), skip=12, times=ALWAYS)
-    with Session(source_of(vendor), store) as session:
+    with Session(replace(source_of(vendor), parallel=4), store) as session:
         assert session.fill().errors
     refusals = [request for request in vendor.requests if request.status == 401]
     # At LaunchDarkly a refusal of flag events may be about that stream alone, so a reader may ask for another one
@@ -193,14 +194,14 @@ def test_a_run_that_is_stopped_is_resumed_by_the_next(vendor: Simulator, store: 
 def test_a_database_that_fails_stops_the_run_and_loses_nothing(
     vendor: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add, calls = store.add, iter(range(ALWAYS))
+    write, calls = store.write, iter(range(ALWAYS))
 
     def failing(*args: Any) -> Any:
         if next(calls) == 0:
             raise StoreError("the disk is full")
-        return add(*args)
+        return write(*args)
 
-    monkeypatch.setattr(store, "add", failing)
+    monkeypatch.setattr(store, "write", failing)
     with Session(source_of(vendor), store) as session:
         with pytest.raises(StoreError):
             session.fill()

@@ -153,7 +153,7 @@ def test_what_runs_in_production_never_imports_a_simulator(path: Path) -> None:
     ("module", "other"),
     [
         ("event", "store"),
-        ("plan", "refusals", "status"),
+        ("plan", "status"),
         ("store", "query"),
         ("api", "connector"),
         ("query", "testing.simulator"),

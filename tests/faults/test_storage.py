@@ -491,17 +491,17 @@ def counted(store: Store) -> int:
 
 
 def counting_adds(store: Store) -> list[int | str]:
-    """Return the list to which each `add` of a store appends how many events were new, or that it failed."""
+    """Return the list to which each `write` of a store appends how many events were new, or that it failed."""
     told: list[int | str] = []
-    add = type(store).add
+    write = type(store).write
 
     def counting(*args: Any, **more: Any) -> Any:
         told.append("failed")
-        added = add(store, *args, **more)
+        added = write(store, *args, **more)
         told[-1] = len(added.new)
         return added
 
-    store.add = counting  # type: ignore[method-assign]
+    store.write = counting  # type: ignore[method-assign]
     return told
 
 

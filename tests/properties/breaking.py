@@ -34,14 +34,14 @@ class Breaking:
     @contextmanager
     def watched(self, store: Store) -> Iterator[None]:
         """Look at every commit of a store, and let it fail where that was asked for."""
-        add = store.add
-        store.add = partial(self._add, store, add)  # type: ignore[method-assign]
+        write = store.write
+        store.write = partial(self._write, store, write)  # type: ignore[method-assign]
         event.listen(store.engine, "before_cursor_execute", self._execute)
         event.listen(store.engine, "commit", self._commit)
         try:
             yield
         finally:
-            del store.add
+            del store.write
             event.remove(store.engine, "before_cursor_execute", self._execute)
             event.remove(store.engine, "commit", self._commit)
 
@@ -62,14 +62,14 @@ class Breaking:
             self._inside = False
             raise StoreError("instead of the commit, on purpose")
 
-    def _add(self, store: Store, add: Callable[..., Any], *args: Any) -> Any:
+    def _write(self, store: Store, write: Callable[..., Any], *args: Any) -> Any:
         """Store pages as a store does, with a failure where that was asked for, and look at the commit."""
         where = self._failing()
         if where == "before":
             raise StoreError("before the transaction, on purpose")
         before = held(store) if where else None
         try:
-            added = add(*args)
+            added = write(*args)
         except StoreError:
             if before is not None and held(store) != before:
                 raise Broken("I10: a transaction that failed has left something") from None

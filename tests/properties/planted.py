@@ -165,19 +165,26 @@ MUTANTS = (
         "coverage is committed before its events",
         STORE,
         "            lock_streams(connection, source, streams)\n"
-        "            added = write_events(connection, rows, now)\n",
+        "            added = Writing(connection, self.packing, now).write(rows)\n",
         "            for reading in readings:\n"
         "                _cover(connection, source, reading.stream, [reading.covers] if reading.covers else [])\n"
         "        with guarded(self.shown), writing(self.engine) as connection:\n"
         "            lock_streams(connection, source, streams)\n"
-        "            added = write_events(connection, rows, now)\n",
+        "            added = Writing(connection, self.packing, now).write(rows)\n",
     ),
     Mutant(
         "events that cannot be written are left out",
         STORE,
-        "            added = write_events(connection, rows, now)\n",
-        "            try:\n                added = write_events(connection, rows, now)\n"
+        "            added = Writing(connection, self.packing, now).write(rows)\n",
+        "            try:\n                added = Writing(connection, self.packing, now).write(rows)\n"
         "            except Exception:\n                added = Added([], [])\n",
+    ),
+    Mutant(
+        "who takes over half of a job leaves out its first millisecond",
+        "src/flagtrail/jobs.py",
+        "        older = Window(left.since, middle)\n",
+        "        older = Window(left.since, middle)\n        running.job = Job(running.job.stream, Window("
+        "middle + (middle - left.since) / 50, running.job.window.until))\n",
     ),
     Mutant(
         "the last writer's coverage stands",
@@ -194,8 +201,8 @@ MUTANTS = (
     Mutant(
         "an entry that comes back with other words keeps the first",
         REVISIONS,
-        "known[id].digest != row.digest and",
-        'known[id].digest == b"" and',
+        "            if state.digest == row.digest:\n",
+        "            if state.digest is not None:\n",
     ),
     Mutant(
         "windows are cut with a hole between them",
@@ -225,10 +232,11 @@ MUTANTS = (
     Mutant(
         "a stopped window is stored as if it were read",
         READERS,
-        "                if self.ending:\n                    return\n",
+        "                if self.ending or self.jobs.nothing_left(part):\n",
         "                if self.ending:\n                    now = self.api.now()\n"
         "                    whole = self.proven(job, Page((), job.window, now), [now])\n"
-        "                    self.put(Reading(job.stream.name, [], whole))\n                    return\n",
+        "                    self.put(Prepared(job.stream.name, [], whole, None))\n"
+        "                if self.ending or self.jobs.nothing_left(part):\n",
     ),
     Mutant(
         "differences that cancel out in a window are not looked at",
@@ -320,8 +328,8 @@ MUTANTS = (
     Mutant(
         "what is shown again stays marked as vanished",
         REVISIONS,
-        "    for ids in _batches(back):\n",
-        "    for ids in _batches([]):\n",
+        "        if ids:\n            shown = {",
+        "        if not ids:\n            shown = {",
     ),
     Mutant(
         "an older verdict does not end where a newer one begins",

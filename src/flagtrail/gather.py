@@ -1,0 +1,148 @@
+"""Counts events, and notes where each can be found, in batches behind their storing.
+
+`gathered` says up to which number events were. Those above, and those that wait because they were changed, are looked
+at one by one by whoever asks, so that an answer never depends on how far this has come. Triggers of the database take
+an event that is changed or deleted out of the counts and let it wait, also when somebody else's SQL did it.
+"""
+
+from sqlalchemy import Connection, Engine, delete, func, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from flagtrail.conditions import TEXTS
+from flagtrail.database import writing
+from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
+from flagtrail.search import ACTOR, MARKED, OBJECT, facet_of, marks_of, told_in
+from flagtrail.window import to_ms
+
+AT_ONCE = 4000  # events in one transaction; fewer than these are not worth one
+REMEMBERED = 50_000  # values that are known to be there
+LOCK = 1718378855  # any number; the triggers of PostgreSQL name it too
+HOUR = {
+    "sqlite": "substr({}.occurred_at, 1, 13) || ':00:00.000Z'",
+    "postgresql": "date_trunc('hour', {}.occurred_at, 'UTC')",
+}
+# The order in which tables are read is said: each statement begins with the few that wait.
+COUNTED = (
+    "INSERT INTO total (source, stream, vendor, action, events) "
+    "SELECT e.source, e.stream, e.vendor, e.action, count(*) FROM waiting w CROSS JOIN event e "
+    "WHERE e.number = w.number GROUP BY 1, 2, 3, 4 "
+    "ON CONFLICT (source, stream, vendor, action) DO UPDATE SET events = total.events + excluded.events",
+    "INSERT INTO tally (hour, vendor, source, events, linked) "
+    "SELECT {e}, e.vendor, e.source, count(*), 0 FROM waiting w CROSS JOIN event e "
+    "WHERE e.number = w.number GROUP BY 1, 2, 3 "
+    "ON CONFLICT (hour, vendor, source) DO UPDATE SET events = tally.events + excluded.events",
+    "INSERT INTO tally (hour, vendor, source, events, linked) "
+    "SELECT {e}, e.vendor, e.source, 0, count(*) FROM waiting w CROSS JOIN event e CROSS JOIN event n "
+    "WHERE e.number = w.number AND n.id = e.related_event GROUP BY 1, 2, 3 "
+    "ON CONFLICT (hour, vendor, source) DO UPDATE SET linked = tally.linked + excluded.linked",
+    "INSERT INTO tally (hour, vendor, source, events, linked) "
+    "SELECT {e}, e.vendor, e.source, 0, count(*) FROM waiting w CROSS JOIN event n CROSS JOIN event e "
+    "WHERE n.number = w.number AND e.related_event = n.id AND e.number NOT IN (SELECT number FROM waiting) "
+    "GROUP BY 1, 2, 3 ON CONFLICT (hour, vendor, source) DO UPDATE SET linked = tally.linked + excluded.linked",
+)
+
+
+class Gathering:
+    """Counts the events of one database as they come; belongs to the thread that stores."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._stored: int | None = None
+        self._known: set[tuple[str, str]] = set()
+
+    def stored(self, events: int) -> None:
+        """Take note of events that were stored, and gather them once they are enough."""
+        if self._stored is None:
+            with self._engine.connect() as connection:
+                self._stored = backlog(connection)
+        else:
+            self._stored += events
+        if self._stored >= AT_ONCE:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Gather what is stored by now."""
+        while self.step():
+            pass
+        self._stored = 0
+
+    def step(self) -> bool:
+        """Gather some events, in a transaction, and return whether there may be more."""
+        known: set[tuple[str, str]] = set()
+        with writing(self._engine) as connection:
+            alone(connection)
+            more = _let_wait(connection)
+            self._note(connection, known)
+            name = connection.dialect.name
+            for statement in COUNTED:
+                connection.execute(text(statement.replace("{e}", HOUR[name].format("e")).replace(":00", "\\:00")))
+            connection.execute(delete(WAITING))
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        self._known |= known
+        return more
+
+    def _note(self, connection: Connection, known: set[tuple[str, str]]) -> None:
+        """Note the values of what waits, and where SQLite's index finds it."""
+        indexed = connection.dialect.name == "sqlite"
+        names = ("occurred_at", *dict.fromkeys((*MARKED, *ACTOR, *TEXTS)))
+        query = select(*(EVENT.c[name] for name in names)).join(WAITING, WAITING.c.number == EVENT.c.number)
+        found = []
+        for values in connection.execute(query):
+            row = dict(zip(names, values, strict=True))
+            known.add(("actor", facet_of(row, ACTOR)))
+            known.add(("object", facet_of(row, OBJECT)))
+            if indexed:
+                told = told_in(row)
+                known.update(("word", word) for word in told)
+                found.append((to_ms(row["occurred_at"]), marks_of(row, told)))
+        found.sort()  # the index is written by rising time, or in pieces
+        if found:
+            connection.exec_driver_sql("INSERT INTO search (rowid, marks) VALUES (?, ?)", found)
+        new = [{"field": field, "value": value} for field, value in sorted(known - self._known)]
+        if new:
+            insert_into = sqlite.insert if indexed else postgresql.insert
+            connection.execute(insert_into(FACET).on_conflict_do_nothing(), new)
+
+
+def enter(connection: Connection) -> None:
+    """Let nobody gather until the transaction ends: its numbers are lower than those of others that end before."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock_shared(LOCK)))
+
+
+def alone(connection: Connection) -> None:
+    """Wait for everybody who is storing, and let nobody begin."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+
+
+def backlog(connection: Connection) -> int:
+    """Return about how many events were stored since they were gathered last."""
+    last = select(func.coalesce(func.max(EVENT.c.number), 0)).scalar_subquery()
+    waits = select(func.count()).select_from(WAITING).scalar_subquery()
+    return int(connection.execute(select(last - GATHERED.c.upto + waits)).scalar_one())
+
+
+def rebuild(engine: Engine) -> None:
+    """Count and note everything anew, whatever was there before."""
+    with writing(engine) as connection:
+        alone(connection)
+        for table in (TALLY, TOTAL, FACET, WAITING):
+            connection.execute(delete(table))
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("INSERT INTO search (search) VALUES ('delete-all')")
+        connection.execute(update(GATHERED).values(upto=0))
+    Gathering(engine).catch_up()
+
+
+def _let_wait(connection: Connection) -> bool:
+    """Let the next events wait that were never gathered, and return whether there are more of them."""
+    upto = connection.execute(select(GATHERED.c.upto)).scalar_one()
+    numbers = select(EVENT.c.number).where(EVENT.c.number > upto).order_by(EVENT.c.number).limit(AT_ONCE)
+    found = list(connection.execute(numbers).scalars())
+    if found:
+        added = select(EVENT.c.number).where(EVENT.c.number > upto, EVENT.c.number <= found[-1])
+        connection.execute(WAITING.insert().from_select(["number"], added))
+        connection.execute(update(GATHERED).values(upto=found[-1]))
+    return len(found) == AT_ONCE

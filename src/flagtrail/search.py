@@ -1,0 +1,175 @@
+"""Finds where the events of a question may be, without reading all: a few too many, and never one too few.
+
+SQLite keeps a full-text index of marks by the millisecond: each word of an event is one, and so is each value that
+events are asked for by. It is only ever added to, so what it finds is looked at again. PostgreSQL has indexes of its
+own; what they need is which values there are that a part or a pattern means. `facet` holds those.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, String, any_, func, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from flagtrail.conditions import EXACT, TEXTS, Query, escaped, glob
+from flagtrail.schema import EVENT, FACET, TOTAL
+from flagtrail.window import to_ms
+from flagtrail.words import distinct, words
+
+MARKED = (*EXACT, "object_key", "object_name")
+ACTOR = ("actor_name", "actor_email", "actor_id")
+OBJECT = ("object_key", "object_name")
+BETWEEN = "\x1f"  # divides the values of a facet
+LONGEST = 600  # characters of a facet; one that is longer is kept as the empty one, which every part may be in
+MOST = 1000  # facets that a part or a pattern may mean; with more, events are looked at one after another
+MOST_WORDS = 200  # words with one beginning that are asked for one by one
+FIRST = "\ue000"  # begins a mark that is no word
+KEY = 200  # characters of a value in PostgreSQL's indexes
+
+
+def facet_of(row: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return the values of an event that belong together, as one text; empty when they are too long."""
+    joined = BETWEEN.join(row[name] or "" for name in names)
+    return joined if len(joined) <= LONGEST else ""
+
+
+@lru_cache(maxsize=20_000)
+def mark(name: str, value: str) -> str:
+    """Return the mark of an event that has a value in a column, whatever its case."""
+    return FIRST + name[0] + blake2b(f"{name}{BETWEEN}{value.lower()}".encode(), digest_size=5).hexdigest()
+
+
+def marks_of(row: Mapping[str, Any], told: Iterable[str]) -> str:
+    """Return all marks of an event; `told` are its words."""
+    marks = [mark(name, value) for name in MARKED if (value := row[name])]
+    marks.append(mark("who", facet_of(row, ACTOR)))
+    return " ".join([*marks, *told])
+
+
+def told_in(row: Mapping[str, Any]) -> set[str]:
+    """Return the words of an event."""
+    return distinct([row[name] for name in TEXTS])
+
+
+def match(connection: Connection, query: Query) -> str | None:
+    """Return what SQLite's index is asked for; empty when nothing can be found, None when it is of no help."""
+    groups = [[mark(name, value)] for name in EXACT if (value := getattr(query, name))]
+    if query.object:
+        groups += _or_none(_object_marks(connection, query.object))
+    if query.actor:
+        found = _facets(connection, "actor", [f"%{escaped(query.actor)}%"])
+        groups += _or_none(None if found is None else [mark("who", value) for value in found])
+    beginnings = []
+    for word in words(query.text or ""):
+        starting = _beginning_with(connection, word)
+        if starting is None:
+            beginnings.append(f'"{word}"*')
+        else:
+            groups.append(starting)
+    if not all(groups):
+        return ""
+    if not groups:
+        return beginnings[0] if beginnings else None
+    return " AND ".join("(" + " OR ".join(f'"{one}"' for one in group) + ")" for group in groups)
+
+
+def milliseconds(connection: Connection, asked: str, since: datetime | None, before: datetime) -> Iterator[int]:
+    """Yield the milliseconds in which SQLite's index has what is asked for, newest first."""
+    statement = "SELECT rowid FROM search WHERE search MATCH ? AND rowid < ? AND rowid >= ? ORDER BY rowid DESC"
+    first = to_ms(since) if since else -(2**62)
+    for row in connection.exec_driver_sql(statement, (asked, to_ms(before), first)):
+        yield row[0]
+
+
+def narrowed(
+    connection: Connection, query: Query
+) -> tuple[list[ColumnElement[bool]], ColumnElement[str] | None, list[str]]:
+    """Return conditions that PostgreSQL has indexes for, and a value that is one of a few: its column, and which."""
+    conditions: list[ColumnElement[bool]] = []
+    for name in ("project", "environment", "action"):
+        if wanted := getattr(query, name):
+            conditions.append(_key(EVENT.c[name]) == _key(literal(wanted)))
+    few: tuple[ColumnElement[str] | None, list[str]] = (None, [])
+    for column, values in (
+        (func.coalesce(EVENT.c.object_key, EVENT.c.object_name), _object_keys(connection, query.object)),
+        (
+            func.coalesce(*(EVENT.c[name] for name in ("actor_email", "actor_id", "actor_name"))),
+            _actors(connection, query.actor),
+        ),
+        (EVENT.c.source, sources(connection, query)),
+    ):
+        if values is None:
+            continue
+        value = column if column is EVENT.c.source else _key(column)
+        if few[0] is None and column is not EVENT.c.source:
+            few = (value, values)
+        else:
+            conditions.append(value == any_(literal(values, ARRAY(String))))
+    return conditions, *few
+
+
+def sources(connection: Connection, query: Query) -> list[str] | None:
+    """Return the sources whose events can be meant; None when all can."""
+    asked = [(name, value) for name in ("vendor", "source") if (value := getattr(query, name))]
+    if not asked:
+        return None
+    conditions = [func.lower(TOTAL.c[name]) == func.lower(literal(value)) for name, value in asked]
+    return list(connection.execute(select(TOTAL.c.source).where(*conditions).distinct()).scalars())
+
+
+def _key(value: ColumnElement[Any]) -> ColumnElement[str]:
+    return func.left(func.lower(value), literal(KEY))
+
+
+def _or_none(marks: list[str] | None) -> list[list[str]]:
+    return [] if marks is None else [marks]
+
+
+def _object_marks(connection: Connection, pattern: str) -> list[str] | None:
+    if "*" not in pattern:
+        return [mark(name, pattern) for name in OBJECT]
+    found = _objects(connection, pattern)
+    if found is None or "" in found:
+        return None
+    pairs = [value.split(BETWEEN) for value in found]
+    return sorted({mark("object_key", key) if key else mark("object_name", name) for key, name in pairs})
+
+
+def _objects(connection: Connection, pattern: str) -> list[str] | None:
+    """Return the objects that a pattern means, at most as many as can be asked for one by one; else None."""
+    if not pattern.strip("*"):
+        return None
+    like = glob(pattern)
+    return _facets(connection, "object", [f"{like}{BETWEEN}%", f"%{BETWEEN}{like}"])
+
+
+def _object_keys(connection: Connection, pattern: str | None) -> list[str] | None:
+    found = _objects(connection, pattern) if pattern else None
+    if found is None or "" in found:
+        return None
+    pairs = [value.split(BETWEEN) for value in found]
+    return sorted({(key or name).lower()[:KEY] for key, name in pairs})
+
+
+def _actors(connection: Connection, part: str | None) -> list[str] | None:
+    found = _facets(connection, "actor", [f"%{escaped(part)}%"]) if part else None
+    if found is None or "" in found:
+        return None
+    return sorted({(email or id or name).lower()[:KEY] for name, email, id in (one.split(BETWEEN) for one in found)})
+
+
+def _facets(connection: Connection, field: str, patterns: list[str]) -> list[str] | None:
+    fits = or_(FACET.c.value == "", *(FACET.c.value.ilike(pattern, escape="\\") for pattern in patterns))
+    query = select(FACET.c.value).where(FACET.c.field == field, fits).limit(MOST + 1)
+    found = list(connection.execute(query).scalars())
+    return found if len(found) <= MOST else None
+
+
+def _beginning_with(connection: Connection, word: str) -> list[str] | None:
+    """Return the words that are there with a beginning; None when they are too many."""
+    inside = [FACET.c.field == "word", FACET.c.value >= word, FACET.c.value < word + "\U0010ffff"]
+    found = list(connection.execute(select(FACET.c.value).where(*inside).limit(MOST_WORDS + 1)).scalars())
+    return found if len(found) <= MOST_WORDS else None

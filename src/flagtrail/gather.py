@@ -6,13 +6,13 @@ an event that is changed or deleted out of the counts and let it wait, also when
 """
 
 from sqlalchemy import Connection, Engine, delete, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail.conditions import TEXTS
+from flagtrail.conditions import EXACT
 from flagtrail.database import writing
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
-from flagtrail.search import ACTOR, MARKED, OBJECT, facet_of, marks_of, told_in
+from flagtrail.search import ACTOR, BETWEEN, OBJECT, facet_of, marks, told
 from flagtrail.window import to_ms
+from flagtrail.words import words
 
 AT_ONCE = 4000  # events in one transaction; fewer than these are not worth one
 REMEMBERED = 50_000  # values that are known to be there
@@ -33,12 +33,12 @@ COUNTED = (
     "ON CONFLICT (hour, vendor, source) DO UPDATE SET events = tally.events + excluded.events",
     "INSERT INTO tally (hour, vendor, source, events, linked) "
     "SELECT {e}, e.vendor, e.source, 0, count(*) FROM waiting w CROSS JOIN event e CROSS JOIN event n "
-    "WHERE e.number = w.number AND n.id = e.related_event GROUP BY 1, 2, 3 "
+    "WHERE e.number = w.number AND n.id = e.related_event AND n.number <= (SELECT upto FROM gathered) GROUP BY 1, 2, 3 "
     "ON CONFLICT (hour, vendor, source) DO UPDATE SET linked = tally.linked + excluded.linked",
     "INSERT INTO tally (hour, vendor, source, events, linked) "
     "SELECT {e}, e.vendor, e.source, 0, count(*) FROM waiting w CROSS JOIN event n CROSS JOIN event e "
-    "WHERE n.number = w.number AND e.related_event = n.id AND e.number NOT IN (SELECT number FROM waiting) "
-    "GROUP BY 1, 2, 3 ON CONFLICT (hour, vendor, source) DO UPDATE SET linked = tally.linked + excluded.linked",
+    "WHERE n.number = w.number AND e.related_event = n.id AND e.number <= (SELECT upto FROM gathered) "
+    "AND e.number NOT IN (SELECT number FROM waiting) GROUP BY 1, 2, 3 ON CONFLICT (hour, vendor, source) DO UPDATE SET linked = tally.linked + excluded.linked",
 )
 
 
@@ -68,41 +68,47 @@ class Gathering:
 
     def step(self) -> bool:
         """Gather some events, in a transaction, and return whether there may be more."""
-        known: set[tuple[str, str]] = set()
         with writing(self._engine) as connection:
             alone(connection)
             more = _let_wait(connection)
-            self._note(connection, known)
-            name = connection.dialect.name
+            noted = self._note(connection)
+            hour = HOUR[connection.dialect.name].format("e").replace(":", "\\:")
             for statement in COUNTED:
-                connection.execute(text(statement.replace("{e}", HOUR[name].format("e")).replace(":00", "\\:00")))
+                connection.execute(text(statement.replace("{e}", hour)))
             connection.execute(delete(WAITING))
         if len(self._known) > REMEMBERED:
             self._known.clear()
-        self._known |= known
+        self._known |= noted
         return more
 
-    def _note(self, connection: Connection, known: set[tuple[str, str]]) -> None:
-        """Note the values of what waits, and where SQLite's index finds it."""
-        indexed = connection.dialect.name == "sqlite"
-        names = ("occurred_at", *dict.fromkeys((*MARKED, *ACTOR, *TEXTS)))
-        query = select(*(EVENT.c[name] for name in names)).join(WAITING, WAITING.c.number == EVENT.c.number)
+    def _note(self, connection: Connection) -> set[tuple[str, str]]:
+        """Note the values of what waits, and where SQLite's index finds it; return those that were not known."""
+        values: set[tuple[str, str]] = set()
+        texts: set[str] = set()
         found = []
-        for values in connection.execute(query):
-            row = dict(zip(names, values, strict=True))
-            known.add(("actor", facet_of(row, ACTOR)))
-            known.add(("object", facet_of(row, OBJECT)))
+        indexed = connection.dialect.name == "sqlite"
+        names = ("occurred_at", "summary", "comment", "location", *OBJECT, *ACTOR, *EXACT)
+        query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
+        for at, summary, comment, location, key, name, *others in connection.execute(query).all():
+            actor, exact = facet_of(others[:3]), tuple(others[3:])
+            values.add(("actor", actor))
+            values.add(("object", facet_of((key, name))))
             if indexed:
-                told = told_in(row)
-                known.update(("word", word) for word in told)
-                found.append((to_ms(row["occurred_at"]), marks_of(row, told)))
+                parts = {told(one) for one in (summary, location, key, name, others[0]) if one}
+                if comment:
+                    parts.add(" ".join(words(comment)))
+                texts |= parts
+                all_marks = (marks(EXACT, exact), marks(OBJECT, (key, name)), marks(("who",), (actor or BETWEEN,)))
+                found.append((to_ms(at), " ".join((*all_marks, *parts))))
         found.sort()  # the index is written by rising time, or in pieces
         if found:
             connection.exec_driver_sql("INSERT INTO search (rowid, marks) VALUES (?, ?)", found)
-        new = [{"field": field, "value": value} for field, value in sorted(known - self._known)]
+        values |= {("word", word) for word in {one for part in texts for one in part.split(" ")} if word.isalpha()}
+        new = sorted(values - self._known)
         if new:
-            insert_into = sqlite.insert if indexed else postgresql.insert
-            connection.execute(insert_into(FACET).on_conflict_do_nothing(), new)
+            insert_into = "INSERT INTO facet (field, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+            connection.exec_driver_sql(insert_into if indexed else insert_into.replace("?", "%s"), new)
+        return values
 
 
 def enter(connection: Connection) -> None:

@@ -265,6 +265,7 @@ class TallyRow(SQLModel, table=True):
     """How many events happened in an hour, of those that were gathered; see `gathered`."""
 
     __tablename__ = "tally"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     hour: datetime = Field(primary_key=True, sa_type=Instant, description="its start")
     vendor: str = Field(primary_key=True, description="launchdarkly, configcat")
@@ -277,6 +278,7 @@ class TotalRow(SQLModel, table=True):
     """How many events there are of each kind, of those that were gathered; see `gathered`."""
 
     __tablename__ = "total"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     source: str = Field(primary_key=True, description="name of the source")
     stream: str = Field(primary_key=True, description="name of the stream")
@@ -289,6 +291,7 @@ class FacetRow(SQLModel, table=True):
     """A value that some event has or had, for finding what a part of a name means without reading every event."""
 
     __tablename__ = "facet"
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
     field: str = Field(primary_key=True, description="actor, object, word")
     value: str = Field(primary_key=True, description="the value; several that belong together are divided by U+001F")

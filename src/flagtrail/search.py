@@ -5,7 +5,7 @@ events are asked for by. It is only ever added to, so what it finds is looked at
 own; what they need is which values there are that a part or a pattern means. `facet` holds those.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -14,12 +14,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, String, any_, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from flagtrail.conditions import EXACT, TEXTS, Query, escaped, glob
+from flagtrail.conditions import EXACT, Query, escaped, glob
 from flagtrail.schema import EVENT, FACET, TOTAL
 from flagtrail.window import to_ms
-from flagtrail.words import distinct, words
+from flagtrail.words import words
 
-MARKED = (*EXACT, "object_key", "object_name")
 ACTOR = ("actor_name", "actor_email", "actor_id")
 OBJECT = ("object_key", "object_name")
 BETWEEN = "\x1f"  # divides the values of a facet
@@ -30,28 +29,27 @@ FIRST = "\ue000"  # begins a mark that is no word
 KEY = 200  # characters of a value in PostgreSQL's indexes
 
 
-def facet_of(row: Mapping[str, Any], names: Iterable[str]) -> str:
-    """Return the values of an event that belong together, as one text; empty when they are too long."""
-    joined = BETWEEN.join(row[name] or "" for name in names)
+def facet_of(values: Iterable[str | None]) -> str:
+    """Return values of an event that belong together, as one text; empty when they are too long."""
+    joined = BETWEEN.join(value or "" for value in values)
     return joined if len(joined) <= LONGEST else ""
 
 
-@lru_cache(maxsize=20_000)
 def mark(name: str, value: str) -> str:
     """Return the mark of an event that has a value in a column, whatever its case."""
     return FIRST + name[0] + blake2b(f"{name}{BETWEEN}{value.lower()}".encode(), digest_size=5).hexdigest()
 
 
-def marks_of(row: Mapping[str, Any], told: Iterable[str]) -> str:
-    """Return all marks of an event; `told` are its words."""
-    marks = [mark(name, value) for name in MARKED if (value := row[name])]
-    marks.append(mark("who", facet_of(row, ACTOR)))
-    return " ".join([*marks, *told])
+@lru_cache(maxsize=20_000)
+def marks(names: tuple[str, ...], values: tuple[str | None, ...]) -> str:
+    """Return the marks of an event that has values in some columns."""
+    return " ".join(mark(name, value) for name, value in zip(names, values, strict=True) if value)
 
 
-def told_in(row: Mapping[str, Any]) -> set[str]:
-    """Return the words of an event."""
-    return distinct([row[name] for name in TEXTS])
+@lru_cache(maxsize=20_000)
+def told(text: str) -> str:
+    """Return the words of a text that stands in many events."""
+    return " ".join(words(text))
 
 
 def match(connection: Connection, query: Query) -> str | None:
@@ -61,7 +59,7 @@ def match(connection: Connection, query: Query) -> str | None:
         groups += _or_none(_object_marks(connection, query.object))
     if query.actor:
         found = _facets(connection, "actor", [f"%{escaped(query.actor)}%"])
-        groups += _or_none(None if found is None else [mark("who", value) for value in found])
+        groups += _or_none(None if found is None else [mark("who", value or BETWEEN) for value in found])
     beginnings = []
     for word in words(query.text or ""):
         starting = _beginning_with(connection, word)
@@ -169,7 +167,9 @@ def _facets(connection: Connection, field: str, patterns: list[str]) -> list[str
 
 
 def _beginning_with(connection: Connection, word: str) -> list[str] | None:
-    """Return the words that are there with a beginning; None when they are too many."""
+    """Return the words that are there with a beginning; None when they are too many, or not kept for their digits."""
+    if not word.isalpha():
+        return None
     inside = [FACET.c.field == "word", FACET.c.value >= word, FACET.c.value < word + "\U0010ffff"]
     found = list(connection.execute(select(FACET.c.value).where(*inside).limit(MOST_WORDS + 1)).scalars())
     return found if len(found) <= MOST_WORDS else None

@@ -144,7 +144,7 @@ class Walk:
         if len(values) > FEW or not self.query.limit:
             statement = statement.where(one_of == any_(literal(values, ARRAY(String))))
             return self._run(statement.order_by(*NEWEST))
-        each = func.unnest(literal(values, ARRAY(String))).table_valued("value", name="wanted")
+        each = func.unnest(literal(values, ARRAY(String))).table_valued("value", name="wanted").render_derived()
         inner = statement.where(one_of == each.c.value).order_by(*NEWEST).limit(self.query.limit).lateral("found")
         outer = select(inner).select_from(each.join(inner, literal(value=True)))
         return self._run(outer.order_by(inner.c.occurred_at.desc(), inner.c.number.desc()))

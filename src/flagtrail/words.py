@@ -4,7 +4,6 @@ A word is a run of letters and digits; case does not matter. `checkout-v2` is tw
 """
 
 import re
-from collections.abc import Iterable
 
 LONGEST = 64  # characters of a word that count; what is longer is found by its beginning
 _WORD = re.compile(r"[^\W_]+")
@@ -19,8 +18,3 @@ def has_words(text: str | None, wanted: str) -> bool:
     """Return whether each of the wanted words, which blanks divide, is a word of a text or the beginning of one."""
     found = words(text or "")
     return all(any(word.startswith(one) for word in found) for one in wanted.split(" "))
-
-
-def distinct(texts: Iterable[str | None]) -> set[str]:
-    """Return every word of some texts once."""
-    return {word for text in texts if text for word in words(text)}

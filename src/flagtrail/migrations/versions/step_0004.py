@@ -25,14 +25,19 @@ def upgrade() -> None:
         sa.Column("source", sa.String, primary_key=True),
         sa.Column("events", sa.Integer, nullable=False),
         sa.Column("linked", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "total",
         *(sa.Column(name, sa.String, primary_key=True) for name in ("source", "stream", "vendor", "action")),
         sa.Column("events", sa.Integer, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
-        "facet", sa.Column("field", sa.String, primary_key=True), sa.Column("value", sa.String, primary_key=True)
+        "facet",
+        sa.Column("field", sa.String, primary_key=True),
+        sa.Column("value", sa.String, primary_key=True),
+        sqlite_with_rowid=False,
     )
     op.create_table("waiting", sa.Column("number", NUMBER, autoincrement=False, primary_key=True))
     op.create_table(

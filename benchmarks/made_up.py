@@ -77,7 +77,9 @@ class MadeUp:
         count = min(size, self.rows - number * size)
         step = LENGTH / self.rows
         last = to_ms(END - step * number * size)
-        times = sorted(made.randrange(last - int(count * step / timedelta(milliseconds=1)) - 1, last) for _ in range(count))
+        times = sorted(
+            made.randrange(last - int(count * step / timedelta(milliseconds=1)) - 1, last) for _ in range(count)
+        )
         entry = ""
         for place, ms in enumerate(times):
             age = (to_ms(END) - ms) / (LENGTH / timedelta(milliseconds=1))
@@ -85,7 +87,11 @@ class MadeUp:
             chance = made.random()
             if chance < 0.28:
                 old = age > 0.6 and chance < 0.1
-                yield Told("old-configcat" if old else "acme-configcat", Stream("audit_log[1]", scope=("1",)), self._item(made, ms, id))
+                yield Told(
+                    "old-configcat" if old else "acme-configcat",
+                    Stream("audit_log[1]", scope=("1",)),
+                    self._item(made, ms, id),
+                )
             elif chance < 0.36 and entry:
                 yield self._flag_event(made, ms, id, entry)
             else:
@@ -150,7 +156,9 @@ class MadeUp:
             "impact": {"size": "medium", "percentage": 50.0, "reason": "evaluations"},
             "member": {"id": member["_id"], "email": member["email"], "firstName": member["firstName"], "lastName": member["lastName"]},
         }  # fmt: skip
-        return Told("acme-launchdarkly", Stream(f"flag_events[{project}/{environment}]", scope=(project, environment)), record)
+        return Told(
+            "acme-launchdarkly", Stream(f"flag_events[{project}/{environment}]", scope=(project, environment)), record
+        )
 
     def _item(self, made: random.Random, ms: int, id: str) -> dict[str, Any]:
         flag, project, environment = self._place(made)

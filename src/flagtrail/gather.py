@@ -14,7 +14,7 @@ from flagtrail.search import ACTOR, BETWEEN, OBJECT, facet_of, marks, told
 from flagtrail.window import to_ms
 from flagtrail.words import words
 
-AT_ONCE = 4000  # events in one transaction; fewer than these are not worth one
+AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quickly enough one by one
 REMEMBERED = 50_000  # values that are known to be there
 LOCK = 1718378855  # any number; the triggers of PostgreSQL name it too
 HOUR = {

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, String, any_, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -52,8 +52,18 @@ def told(text: str) -> str:
     return " ".join(words(text))
 
 
-def match(connection: Connection, query: Query) -> str | None:
-    """Return what SQLite's index is asked for; empty when nothing can be found, None when it is of no help."""
+class Asked(NamedTuple):
+    """What SQLite's index is asked for: nothing when it cannot be found.
+
+    Whether it `streams`: else the index puts together all that begins with a word before it tells the first.
+    """
+
+    marks: str
+    streams: bool = True
+
+
+def match(connection: Connection, query: Query) -> Asked | None:
+    """Return what SQLite's index is asked for; None when it is of no help."""
     groups = [[mark(name, value)] for name in EXACT if (value := getattr(query, name))]
     if query.object:
         groups += _or_none(_object_marks(connection, query.object))
@@ -64,14 +74,14 @@ def match(connection: Connection, query: Query) -> str | None:
     for word in words(query.text or ""):
         starting = _beginning_with(connection, word)
         if starting is None:
-            beginnings.append(f'"{word}"*')
+            beginnings.append(word)
         else:
             groups.append(starting)
     if not all(groups):
-        return ""
-    if not groups:
-        return beginnings[0] if beginnings else None
-    return " AND ".join("(" + " OR ".join(f'"{one}"' for one in group) + ")" for group in groups)
+        return Asked("")
+    if groups:
+        return Asked(" AND ".join("(" + " OR ".join(f'"{one}"' for one in group) + ")" for group in groups))
+    return Asked(f'"{max(beginnings, key=len)}"*', streams=False) if beginnings else None
 
 
 def milliseconds(connection: Connection, asked: str, since: datetime | None, before: datetime) -> Iterator[int]:

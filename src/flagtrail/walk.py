@@ -18,9 +18,9 @@ from sqlalchemy import (
     String,
     and_,
     any_,
+    false,
     func,
     literal,
-    literal_column,
     select,
     union_all,
 )
@@ -58,18 +58,19 @@ class Walk:
 
     def _all(self) -> Iterator[Row]:
         query = self.query if self.sqlite else self._from_where_any_are()
-        asked = any(getattr(query, name) for name in (*EXACT, "actor", "object", "text"))
-        edge = self._back_from(span(query), STEPS) if asked else None
+        asked = match(self.connection, query) if self.sqlite else None
+        if asked is not None and asked.streams:
+            yield from self._with_ungathered(self._in_sqlite(query, asked.marks), query)
+            return
+        filtered = any(getattr(query, name) for name in (*EXACT, "actor", "object", "text"))
+        helped = filtered and (asked is not None or not self.sqlite)
+        edge = self._back_from(span(query), STEPS) if helped else None
         if edge is None:
             yield from self._along_time(span(query))
             return
         yield from self._along_time(and_(span(query), EVENT.c.occurred_at >= edge))
         older = replace(query, until=min(edge, query.until or edge), after=None)
-        if self.sqlite:
-            asked_for = match(self.connection, query)
-            found = self._along_time(span(older)) if asked_for is None else self._in_sqlite(older, edge, asked_for)
-        else:
-            found = self._in_postgresql(older)
+        found = self._in_sqlite(older, asked.marks) if asked else self._in_postgresql(older)
         yield from self._with_ungathered(found, older)
 
     def _from_where_any_are(self) -> Query:
@@ -107,27 +108,26 @@ class Walk:
 
     def _with_ungathered(self, found: Iterator[Row], query: Query) -> Iterator[Row]:
         """Yield events together with those that were not gathered yet, each once."""
-        statement = self.shown.where(EVENT.c.number.in_(ungathered()), self.meets)
-        if self.sqlite:  # or it would read along time
-            statement = statement.where(literal_column("+event.number") > 0)
-        since, until = query.since or EPOCH, query.until or ENDLESS
+        statement = self.shown.where(EVENT.c.number.in_(ungathered()), self.meets, beside_indexes(span(query)))
         fresh = [dict(row) for row in self.connection.execute(statement).mappings()]
-        fresh = sorted((row for row in fresh if since <= row["occurred_at"] < until), key=_place, reverse=True)
         last = None
-        for row in merge(found, fresh, key=_place, reverse=True):
+        for row in merge(found, sorted(fresh, key=_place, reverse=True), key=_place, reverse=True):
             if row["number"] != last:
                 yield row
             last = row["number"]
 
-    def _in_sqlite(self, query: Query, before: datetime, asked: str) -> Iterator[Row]:
+    def _in_sqlite(self, query: Query, asked: str) -> Iterator[Row]:
         if not asked:
             return
-        found = milliseconds(self.connection, asked, query.since, min(before, query.until or before))
+        before = query.until or ENDLESS
+        if query.after:
+            before = min(before, place_of(query.after)[0] + MILLISECOND)
+        found = milliseconds(self.connection, asked, query.since, before)
         size = max(self.query.limit, 16) if self.query.limit else FETCHED
         while moments := list(islice(found, size)):
             times = among(EVENT.c.occurred_at, [iso(from_ms(ms)) for ms in moments], self.connection)
-            rows = self.connection.execute(self.shown.where(times, self.meets)).mappings()
-            yield from sorted(map(dict, rows), key=_place, reverse=True)
+            wanted = self.shown.where(times, self.meets, beside_indexes(span(query)))
+            yield from sorted(map(dict, self.connection.execute(wanted).mappings()), key=_place, reverse=True)
             size = min(2 * size, FETCHED)
 
     def _in_postgresql(self, query: Query) -> Iterator[Row]:
@@ -163,6 +163,11 @@ class Walk:
     def _found_first(self, span: ColumnElement[bool], conditions: Sequence[ColumnElement[bool]]) -> Iterator[Row]:
         inner = select(EVENT.c.number).where(span, self.meets, *conditions).cte("found").prefix_with("MATERIALIZED")
         return self._run(self.shown.join(inner, inner.c.number == EVENT.c.number).order_by(*NEWEST))
+
+
+def beside_indexes(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return a condition that SQLite and PostgreSQL look at, and choose no index for."""
+    return func.coalesce(condition, false())
 
 
 def ungathered() -> Any:

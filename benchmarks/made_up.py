@@ -22,8 +22,9 @@ END = datetime(2026, 6, 1, tzinfo=UTC)
 LENGTH = timedelta(days=1095)
 SITE = "https://app.launchdarkly.com"
 ACCOUNT = "61f0c2a4b7d39e5508ac417b"
-SYLLABLES = ("che", "ck", "out", "pay", "ment", "ra", "te", "li", "mit", "sea", "rch", "ban", "ner", "pri", "ce", "car",
-             "t", "log", "in", "mo", "bi", "le", "da", "sh", "bo", "ard", "be", "ta", "ship", "ping", "tax", "es")  # fmt: skip
+SYLLABLES = (
+    "che ck out pay ment ra te li mit sea rch ban ner pri ce car t log in mo bi le da sh bo ard be ta ship ping tax es"
+).split()
 ENVIRONMENTS = ("production", "staging", "development", "test", "qa", "preview", "demo", "eu-production",
                 "us-production", "load-test", "sandbox", "canary", "integration", "training", "hotfix")  # fmt: skip
 # How an entry's action is called, and as which verb it is read out.
@@ -138,11 +139,13 @@ class MadeUp:
             "accesses": [{"action": action, "resource": resource}],
             "kind": "flag", "name": name, "description": f"* {verb} {name}", "shortDescription": "",
             "comment": self._why(made),
-            "member": {"_links": {"parent": {"href": "/api/v2/members", "type": "application/json"}, "self": me}, **member},
+            "member": {"_links": {"parent": {"href": "/api/v2/members", "type": "application/json"}, "self": me},
+                       **member},
             "titleVerb": verb,
-            "title": f"[{who}](mailto:{member['email']}) {verb} [{name}]({SITE}/{project}/{environment}/features/{flag}) in `{environment.title()}`",
+            "title": f"[{who}](mailto:{member['email']}) {verb} [{name}]({SITE}{page['href']}) in `{environment.title()}`",
             "target": {"_links": {"canonical": link, "site": page}, "name": name, "resources": [resource]},
-            "parent": {"_links": {"canonical": {"href": f"/api/v2/projects/{project}/environments/{environment}", "type": "application/json"}},
+            "parent": {"_links": {"canonical": {"href": f"/api/v2/projects/{project}/environments/{environment}",
+                                                "type": "application/json"}},
                        "name": environment.title(), "resource": f"proj/{project}:env/{environment}"},
         }  # fmt: skip
 
@@ -154,7 +157,7 @@ class MadeUp:
             "environmentKey": environment, "flagKey": flag, "eventType": "enabled_targeting", "eventTime": ms,
             "description": "Targeting enabled", "auditLogEntryId": entry, "actions": ["updateOn"],
             "impact": {"size": "medium", "percentage": 50.0, "reason": "evaluations"},
-            "member": {"id": member["_id"], "email": member["email"], "firstName": member["firstName"], "lastName": member["lastName"]},
+            "member": {"id": member["_id"], **{name: member[name] for name in ("email", "firstName", "lastName")}},
         }  # fmt: skip
         return Told(
             "acme-launchdarkly", Stream(f"flag_events[{project}/{environment}]", scope=(project, environment)), record

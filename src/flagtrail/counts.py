@@ -52,9 +52,8 @@ def _whole_hours(query: Query) -> Window | None:
 def _tallied(connection: Connection, query: Query, by: str | None, bucket: timedelta, hours: Window) -> Counts:
     """Return the counts of whole hours: those that were gathered, and what came and changed since."""
     conditions = [TALLY.c.hour >= hours.since, TALLY.c.hour < hours.until]
-    for name in ("vendor", "source"):
-        if value := getattr(query, name):
-            conditions.append(func.lower(TALLY.c[name]) == func.lower(value))
+    asked = [(name, value) for name in ("vendor", "source") if (value := getattr(query, name))]
+    conditions += [func.lower(TALLY.c[name]) == func.lower(value) for name, value in asked]
     events = func.sum(TALLY.c.events if query.linked else TALLY.c.events - TALLY.c.linked)
     names = [TALLY.c[by]] if by else []
     counts: Counts = Counter()

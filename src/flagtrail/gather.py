@@ -22,23 +22,35 @@ HOUR = {
     "postgresql": "date_trunc('hour', {}.occurred_at, 'UTC')",
 }
 # The order in which tables are read is said: each statement begins with the few that wait.
+TALLIED = """
+    INSERT INTO tally (hour, vendor, source, events, linked)
+    SELECT {e}, e.vendor, e.source, %s FROM waiting w %s
+    GROUP BY 1, 2, 3
+    ON CONFLICT (hour, vendor, source)
+    DO UPDATE SET events = tally.events + excluded.events, linked = tally.linked + excluded.linked
+"""
 COUNTED = (
-    "INSERT INTO total (source, stream, vendor, action, events) "
-    "SELECT e.source, e.stream, e.vendor, e.action, count(*) FROM waiting w CROSS JOIN event e "
-    "WHERE e.number = w.number GROUP BY 1, 2, 3, 4 "
-    "ON CONFLICT (source, stream, vendor, action) DO UPDATE SET events = total.events + excluded.events",
-    "INSERT INTO tally (hour, vendor, source, events, linked) "
-    "SELECT {e}, e.vendor, e.source, count(*), 0 FROM waiting w CROSS JOIN event e "
-    "WHERE e.number = w.number GROUP BY 1, 2, 3 "
-    "ON CONFLICT (hour, vendor, source) DO UPDATE SET events = tally.events + excluded.events",
-    "INSERT INTO tally (hour, vendor, source, events, linked) "
-    "SELECT {e}, e.vendor, e.source, 0, count(*) FROM waiting w CROSS JOIN event e CROSS JOIN event n "
-    "WHERE e.number = w.number AND n.id = e.related_event AND n.number <= (SELECT upto FROM gathered) GROUP BY 1, 2, 3 "
-    "ON CONFLICT (hour, vendor, source) DO UPDATE SET linked = tally.linked + excluded.linked",
-    "INSERT INTO tally (hour, vendor, source, events, linked) "
-    "SELECT {e}, e.vendor, e.source, 0, count(*) FROM waiting w CROSS JOIN event n CROSS JOIN event e "
-    "WHERE n.number = w.number AND e.related_event = n.id AND e.number <= (SELECT upto FROM gathered) "
-    "AND e.number NOT IN (SELECT number FROM waiting) GROUP BY 1, 2, 3 ON CONFLICT (hour, vendor, source) DO UPDATE SET linked = tally.linked + excluded.linked",
+    """
+    INSERT INTO total (source, stream, vendor, action, events)
+    SELECT e.source, e.stream, e.vendor, e.action, count(*) FROM waiting w CROSS JOIN event e
+    WHERE e.number = w.number GROUP BY 1, 2, 3, 4
+    ON CONFLICT (source, stream, vendor, action) DO UPDATE SET events = total.events + excluded.events
+    """,
+    TALLIED % ("count(*), 0", "CROSS JOIN event e WHERE e.number = w.number"),
+    # Flag events whose audit entry is there, and those that it comes after.
+    TALLIED
+    % (
+        "0, count(*)",
+        """CROSS JOIN event e CROSS JOIN event n
+        WHERE e.number = w.number AND n.id = e.related_event AND n.number <= (SELECT upto FROM gathered)""",
+    ),
+    TALLIED
+    % (
+        "0, count(*)",
+        """CROSS JOIN event n CROSS JOIN event e
+        WHERE n.number = w.number AND e.related_event = n.id AND e.number <= (SELECT upto FROM gathered)
+        AND e.number NOT IN (SELECT number FROM waiting)""",
+    ),
 )
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from flagtrail.conditions import Query, cursor_of, escaped
+from flagtrail.conditions import Query, cursor_of, escaped, place_of
 from flagtrail.counts import histogram_of
 from flagtrail.database import guarded
 from flagtrail.schema import EVENT, RECORD
 from flagtrail.store import Store
 from flagtrail.walk import Walk
 
-__all__ = ["Query", "cursor_of", "event", "events", "histogram"]
+__all__ = ["Query", "cursor_of", "event", "events", "histogram", "place_of"]
 
 
 @contextmanager

@@ -298,7 +298,7 @@ class FacetRow(SQLModel, table=True):
 
 
 class WaitingRow(SQLModel, table=True):
-    """An event that was gathered, and changed or deleted since: it is looked at by itself until it is gathered again."""
+    """An event that was gathered, and changed or deleted since: it is looked at by itself until it is again."""
 
     __tablename__ = "waiting"
 

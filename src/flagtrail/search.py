@@ -96,10 +96,8 @@ def narrowed(
     connection: Connection, query: Query
 ) -> tuple[list[ColumnElement[bool]], ColumnElement[str] | None, list[str]]:
     """Return conditions that PostgreSQL has indexes for, and a value that is one of a few: its column, and which."""
-    conditions: list[ColumnElement[bool]] = []
-    for name in ("project", "environment", "action"):
-        if wanted := getattr(query, name):
-            conditions.append(_key(EVENT.c[name]) == _key(literal(wanted)))
+    asked = [(name, value) for name in ("project", "environment", "action") if (value := getattr(query, name))]
+    conditions: list[ColumnElement[bool]] = [_key(EVENT.c[name]) == _key(literal(value)) for name, value in asked]
     few: tuple[ColumnElement[str] | None, list[str]] = (None, [])
     for column, values in (
         (func.coalesce(EVENT.c.object_key, EVENT.c.object_name), _object_keys(connection, query.object)),

@@ -1,9 +1,8 @@
-"""Whatever happened to the events, and however little of them was gathered: an answer is what reading all would give."""
+"""Whatever happened to events, and however few were gathered: an answer is what reading all of them would give."""
 
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import translate
@@ -157,13 +156,12 @@ def check(store: Store, made: random.Random, questions: int) -> None:
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything that happens with many events happen with a few."""
     monkeypatch.setattr(gather, "AT_ONCE", 9)
     monkeypatch.setattr(walk, "STEPS", 2)
     monkeypatch.setattr(walk, "SPANS", (5, 20))
     monkeypatch.setattr(walk, "FEW", 2)
-    yield
 
 
 @pytest.mark.usefixtures("tiny")

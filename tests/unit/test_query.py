@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flagtrail.event import Event, Ref
 from flagtrail.counts import count_by_stream, unmapped
+from flagtrail.event import Event, Ref
 from flagtrail.query import Query, event, events
 from flagtrail.rows import Reading, event_id
 from flagtrail.store import Store

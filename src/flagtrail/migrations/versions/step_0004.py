@@ -57,7 +57,7 @@ def _sqlite() -> None:
     body = _taken_back("substr({}.occurred_at, 1, 13) || ':00:00.000Z'")
     for name, happening in (("changed", f"UPDATE OF {TOLD}"), ("deleted", "DELETE")):
         op.execute(
-            f"CREATE TRIGGER event_{name} BEFORE {happening} ON event "
+            f"CREATE TRIGGER event_{name} BEFORE {happening} ON event "  # noqa: S608
             "WHEN OLD.number <= (SELECT upto FROM gathered) AND OLD.number NOT IN (SELECT number FROM waiting) "
             f"BEGIN {body} END"
         )
@@ -76,7 +76,7 @@ def _postgresql() -> None:
             IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
             RETURN NEW;
         END $$
-        """
+        """  # noqa: S608
     )
     for name, happening in (("changed", f"UPDATE OF {TOLD}"), ("deleted", "DELETE")):
         op.execute(
@@ -119,4 +119,4 @@ def _taken_back(hour: str) -> str:
         UPDATE total SET events = events - 1
         WHERE source = OLD.source AND stream = OLD.stream AND vendor = OLD.vendor AND action = OLD.action;
         INSERT INTO waiting (number) VALUES (OLD.number);
-    """
+    """  # noqa: S608

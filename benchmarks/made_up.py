@@ -22,9 +22,40 @@ END = datetime(2026, 6, 1, tzinfo=UTC)
 LENGTH = timedelta(days=1095)
 SITE = "https://app.launchdarkly.com"
 ACCOUNT = "61f0c2a4b7d39e5508ac417b"
-SYLLABLES = (
-    "che ck out pay ment ra te li mit sea rch ban ner pri ce car t log in mo bi le da sh bo ard be ta ship ping tax es"
-).split()
+SYLLABLES = [
+    "che",
+    "ck",
+    "out",
+    "pay",
+    "ment",
+    "ra",
+    "te",
+    "li",
+    "mit",
+    "sea",
+    "rch",
+    "ban",
+    "ner",
+    "pri",
+    "ce",
+    "car",
+    "t",
+    "log",
+    "in",
+    "mo",
+    "bi",
+    "le",
+    "da",
+    "sh",
+    "bo",
+    "ard",
+    "be",
+    "ta",
+    "ship",
+    "ping",
+    "tax",
+    "es",
+]
 ENVIRONMENTS = ("production", "staging", "development", "test", "qa", "preview", "demo", "eu-production",
                 "us-production", "load-test", "sandbox", "canary", "integration", "training", "hotfix")  # fmt: skip
 # How an entry's action is called, and as which verb it is read out.
@@ -142,7 +173,7 @@ class MadeUp:
             "member": {"_links": {"parent": {"href": "/api/v2/members", "type": "application/json"}, "self": me},
                        **member},
             "titleVerb": verb,
-            "title": f"[{who}](mailto:{member['email']}) {verb} [{name}]({SITE}{page['href']}) in `{environment.title()}`",
+            "title": f"[{who}](mailto:{member['email']}) {verb} [{name}]({SITE}{page['href']}) in `{environment}`",
             "target": {"_links": {"canonical": link, "site": page}, "name": name, "resources": [resource]},
             "parent": {"_links": {"canonical": {"href": f"/api/v2/projects/{project}/environments/{environment}",
                                                 "type": "application/json"}},

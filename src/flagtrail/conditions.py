@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, func, literal, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
+from sqlalchemy import ColumnElement, String, and_, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import TSQUERY
 
 from flagtrail.schema import EVENT
 from flagtrail.window import from_ms, to_ms
@@ -17,6 +17,13 @@ EXACT = ("vendor", "source", "project", "environment", "action")
 TEXTS = ("summary", "comment", "object_key", "object_name", "location", "actor_name")
 LONG_TEXT = 100_000  # characters of an event that PostgreSQL's index of words reads
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~–—…“”‘’«»·•"  # noqa: RUF001
+# To the letter what PostgreSQL's index is of, or it would not be used.
+WORDS = "to_tsvector('simple'::regconfig, translate(left({}, {}), '{}', '{}'))".format(
+    " || ' ' || ".join(f"coalesce(event.{name}, '')" for name in TEXTS),
+    LONG_TEXT,
+    PUNCTUATION.replace("'", "''"),
+    " " * len(PUNCTUATION),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +109,7 @@ def _has_text(text: str, dialect: str) -> ColumnElement[bool]:
     wanted = words(text)
     if dialect == "postgresql":
         asked = " & ".join(f"'{word}':*" for word in wanted)
-        told: Any = func.left(joined_texts(), literal(LONG_TEXT))
-        told = func.translate(told, PUNCTUATION, " " * len(PUNCTUATION))
-        vector = func.to_tsvector(literal("simple", String).cast(REGCONFIG), told)
+        vector: Any = literal_column(WORDS)
         return vector.op("@@")(literal(asked, String).cast(TSQUERY)) if wanted else literal(value=False)
     return func.has_words(joined_texts(), " ".join(wanted)) == 1 if wanted else literal(value=False)
 

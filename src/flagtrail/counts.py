@@ -11,7 +11,7 @@ from flagtrail.conditions import EXACT, Query, meets, span
 from flagtrail.database import guarded
 from flagtrail.schema import DETAIL, EVENT, TALLY, TOTAL
 from flagtrail.store import Store
-from flagtrail.walk import ENDLESS, Walk, ungathered
+from flagtrail.walk import ENDLESS, Walk, beside_indexes, ungathered
 from flagtrail.window import EPOCH, Window
 
 HOUR = timedelta(hours=1)
@@ -63,18 +63,17 @@ def _tallied(connection: Connection, query: Query, by: str | None, bucket: timed
         counts[_start(hour, bucket), value[0] if value else None] += count
     columns = [EVENT.c.occurred_at, *([EVENT.c[by]] if by else [])]
     inside = span(replace(query, since=hours.since, until=hours.until))
-    fresh = ungathered().subquery()
     dialect = connection.dialect.name
-    came = select(*columns).join(fresh, fresh.c.number == EVENT.c.number).where(inside, meets(query, dialect))
+    came = select(*columns).where(EVENT.c.number.in_(ungathered()), beside_indexes(inside), meets(query, dialect))
     for at, *value in connection.execute(came):
         counts[_start(at, bucket), value[0] if value else None] += 1
     if query.linked:
         return counts
     # Their audit entry came since they were counted.
     entry = EVENT.alias("came")
-    linked = select(*columns).select_from(fresh).join(entry, entry.c.number == fresh.c.number)
-    linked = linked.join(EVENT, EVENT.c.related_event == entry.c.id)
-    linked = linked.where(inside, meets(replace(query, linked=True), dialect), EVENT.c.number.not_in(ungathered()))
+    ids = select(entry.c.id).where(entry.c.number.in_(ungathered()))
+    linked = select(*columns).where(EVENT.c.related_event.in_(ids), beside_indexes(inside))
+    linked = linked.where(meets(replace(query, linked=True), dialect), EVENT.c.number.not_in(ungathered()))
     for at, *value in connection.execute(linked):
         counts[_start(at, bucket), value[0] if value else None] -= 1
     return counts
@@ -125,9 +124,8 @@ def unmapped(store: Store, known: set[str]) -> dict[tuple[str, str], int]:
 def _totals(store: Store) -> Iterator[tuple[tuple[str, str, str, str], int]]:
     """Yield numbers of events by source, stream, vendor and action, to be added up."""
     kind = ("source", "stream", "vendor", "action")
-    fresh = ungathered().subquery()
     columns = [EVENT.c[name] for name in kind]
-    came = select(*columns, func.count()).join(fresh, fresh.c.number == EVENT.c.number).group_by(*columns)
+    came = select(*columns, func.count()).where(EVENT.c.number.in_(ungathered())).group_by(*columns)
     # One statement: what is gathered meanwhile is counted once.
     both = union_all(select(*(TOTAL.c[name] for name in kind), TOTAL.c.events), came)
     with guarded(store.shown), store.engine.connect() as connection:

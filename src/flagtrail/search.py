@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, any_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, String, any_, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from flagtrail.conditions import EXACT, Query, escaped, glob
@@ -24,7 +24,13 @@ OBJECT = ("object_key", "object_name")
 BETWEEN = "\x1f"  # divides the values of a facet
 LONGEST = 600  # characters of a facet; one that is longer is kept as the empty one, which every part may be in
 MOST = 1000  # facets that a part or a pattern may mean; with more, events are looked at one after another
+AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 MOST_WORDS = 200  # words with one beginning that are asked for one by one
+# To the letter what SQLite's indexes are of.
+PARTS = {
+    "key": "substr(value, 1, instr(value, char(31)) - 1)",
+    "name": "substr(value, instr(value, char(31)) + 1)",
+}
 FIRST = "\ue000"  # begins a mark that is no word
 KEY = 200  # characters of a value in PostgreSQL's indexes
 
@@ -55,7 +61,7 @@ def told(text: str) -> str:
 class Asked(NamedTuple):
     """What SQLite's index is asked for: nothing when it cannot be found.
 
-    Whether it `streams`: else the index puts together all that begins with a word before it tells the first.
+    Whether it `streams`: else the index puts together much before it tells the first.
     """
 
     marks: str
@@ -80,7 +86,8 @@ def match(connection: Connection, query: Query) -> Asked | None:
     if not all(groups):
         return Asked("")
     if groups:
-        return Asked(" AND ".join("(" + " OR ".join(f'"{one}"' for one in group) + ")" for group in groups))
+        every = (" OR ".join(f'"{one}"' for one in group) for group in groups)
+        return Asked(" AND ".join(f"({group})" for group in every), streams=max(map(len, groups)) <= AT_ONCE)
     return Asked(f'"{max(beginnings, key=len)}"*', streams=False) if beginnings else None
 
 
@@ -148,8 +155,28 @@ def _objects(connection: Connection, pattern: str) -> list[str] | None:
     """Return the objects that a pattern means, at most as many as can be asked for one by one; else None."""
     if not pattern.strip("*"):
         return None
-    like = glob(pattern)
-    return _facets(connection, "object", [f"{like}{BETWEEN}%", f"%{BETWEEN}{like}"])
+    like = func.lower(literal(glob(pattern)))
+    fits: list[ColumnElement[bool]] = [FACET.c.value == ""]
+    if connection.dialect.name == "postgresql":
+        # To the letter what the indexes are of; a backslash escapes by itself.
+        parts: Iterator[ColumnElement[str]] = (
+            literal_column(f"lower(split_part(facet.value, chr(31), {part}))") for part in "12"
+        )
+        return _found(connection, "object", [*fits, *(part.op("LIKE")(like) for part in parts)])
+    begin = pattern.partition("*")[0]
+    if not begin:
+        fits += [literal_column(f"lower({part})").like(like, escape="\\") for part in PARTS.values()]
+        return _found(connection, "object", fits)
+    found = set(_found(connection, "object", fits) or ())
+    for name, part in PARTS.items():  # SQLite would take the primary key, and read all objects
+        statement = (
+            f"SELECT value FROM facet INDEXED BY search_by_{name} WHERE field = 'object' "  # noqa: S608
+            f"AND lower({part}) >= lower(?) AND lower({part}) < lower(?) || ? "
+            f"AND lower({part}) LIKE lower(?) ESCAPE '\\' LIMIT ?"
+        )
+        values = (begin, begin, "\U0010ffff", glob(pattern), MOST + 1)
+        found.update(connection.exec_driver_sql(statement, values).scalars())
+    return sorted(found) if len(found) <= MOST else None
 
 
 def _object_keys(connection: Connection, pattern: str | None) -> list[str] | None:
@@ -168,9 +195,18 @@ def _actors(connection: Connection, part: str | None) -> list[str] | None:
 
 
 def _facets(connection: Connection, field: str, patterns: list[str]) -> list[str] | None:
-    fits = or_(FACET.c.value == "", *(FACET.c.value.ilike(pattern, escape="\\") for pattern in patterns))
-    query = select(FACET.c.value).where(FACET.c.field == field, fits).limit(MOST + 1)
-    found = list(connection.execute(query).scalars())
+    fits = [FACET.c.value == "", *(FACET.c.value.ilike(pattern, escape="\\") for pattern in patterns)]
+    return _found(connection, field, fits)
+
+
+def _found(connection: Connection, field: str, fits: list[ColumnElement[bool]]) -> list[str] | None:
+    """Return the facets that meet one of some conditions; None when they are too many."""
+    found: list[str] = []
+    for fit in fits:
+        name: ColumnElement[str] = literal_column(f"'{field}'")
+        query = select(FACET.c.value).where(FACET.c.field == name, fit).limit(MOST + 1)
+        found += connection.execute(query).scalars()
+    found = sorted(set(found))
     return found if len(found) <= MOST else None
 
 

@@ -53,6 +53,11 @@ def upgrade() -> None:
 
 
 def _sqlite() -> None:
+    for name, value in (
+        ("key", "substr(value, 1, instr(value, char(31)) - 1)"),
+        ("name", "substr(value, instr(value, char(31)) + 1)"),
+    ):
+        op.execute(f"CREATE INDEX search_by_{name} ON facet (lower({value})) WHERE field = 'object'")
     op.execute("CREATE VIRTUAL TABLE search USING fts5(marks, content='', columnsize=0, detail=none, tokenize='ascii')")
     body = _taken_back("substr({}.occurred_at, 1, 13) || ':00:00.000Z'")
     for name, happening in (("changed", f"UPDATE OF {TOLD}"), ("deleted", "DELETE")):
@@ -89,7 +94,10 @@ def _postgresql() -> None:
         ("actor", "left(lower(coalesce(actor_email, actor_id, actor_name)), 200)"),
         ("object", "left(lower(coalesce(object_key, object_name)), 200)"),
     ):
-        op.execute(f"CREATE INDEX search_{name} ON event (({value}), occurred_at, number) WHERE {value} IS NOT NULL")
+        op.execute(f"CREATE INDEX search_{name} ON event (({value}), occurred_at, number)")
+    for part, name in ((1, "key"), (2, "name")):
+        value = f"lower(split_part(value, chr(31), {part}))"
+        op.execute(f"CREATE INDEX search_by_{name} ON facet ({value} text_pattern_ops) WHERE field = 'object'")
     texts = " || ' ' || ".join(f"coalesce({name}, '')" for name in TEXTS)
     blanks = " " * len(PUNCTUATION)
     quoted = PUNCTUATION.replace("'", "''")

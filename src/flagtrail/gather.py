@@ -5,7 +5,13 @@ at one by one by whoever asks, so that an answer never depends on how far this h
 an event that is changed or deleted out of the counts and let it wait, also when somebody else's SQL did it.
 """
 
-from sqlalchemy import Connection, Engine, delete, func, select, text, update
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from flagtrail.conditions import EXACT
 from flagtrail.database import writing
@@ -29,14 +35,7 @@ TALLIED = """
     ON CONFLICT (hour, vendor, source)
     DO UPDATE SET events = tally.events + excluded.events, linked = tally.linked + excluded.linked
 """
-COUNTED = (
-    """
-    INSERT INTO total (source, stream, vendor, action, events)
-    SELECT e.source, e.stream, e.vendor, e.action, count(*) FROM waiting w CROSS JOIN event e
-    WHERE e.number = w.number GROUP BY 1, 2, 3, 4
-    ON CONFLICT (source, stream, vendor, action) DO UPDATE SET events = total.events + excluded.events
-    """,
-    TALLIED % ("count(*), 0", "CROSS JOIN event e WHERE e.number = w.number"),
+LINKED = (
     # Flag events whose audit entry is there, and those that it comes after.
     TALLIED
     % (
@@ -85,7 +84,7 @@ class Gathering:
             more = _let_wait(connection)
             noted = self._note(connection)
             hour = HOUR[connection.dialect.name].format("e").replace(":", "\\:")
-            for statement in COUNTED:
+            for statement in LINKED:
                 connection.execute(text(statement.replace("{e}", hour)))
             connection.execute(delete(WAITING))
         if len(self._known) > REMEMBERED:
@@ -99,10 +98,15 @@ class Gathering:
         texts: set[str] = set()
         found = []
         indexed = connection.dialect.name == "sqlite"
-        names = ("occurred_at", "summary", "comment", "location", *OBJECT, *ACTOR, *EXACT)
+        names = ("occurred_at", "stream", "summary", "comment", "location", *OBJECT, *ACTOR, *EXACT)
+        totals: Counter[tuple[str, str, str, str]] = Counter()
+        hours: Counter[tuple[datetime, str, str]] = Counter()
         query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
-        for at, summary, comment, location, key, name, *others in connection.execute(query).all():
+        for at, stream, summary, comment, location, key, name, *others in connection.execute(query).all():
             actor, exact = facet_of(others[:3]), tuple(others[3:])
+            vendor, source, *_, action = exact
+            totals[source, stream, vendor, action] += 1
+            hours[at.replace(minute=0, second=0, microsecond=0), vendor, source] += 1
             values.add(("actor", actor))
             values.add(("object", facet_of((key, name))))
             if indexed:
@@ -112,6 +116,8 @@ class Gathering:
                 texts |= parts
                 all_marks = (marks(EXACT, exact), marks(OBJECT, (key, name)), marks(("who",), (actor or BETWEEN,)))
                 found.append((to_ms(at), " ".join((*all_marks, *parts))))
+        _count(connection, TOTAL, totals)
+        _count(connection, TALLY, hours)
         found.sort()  # the index is written by rising time, or in pieces
         if found:
             connection.exec_driver_sql("INSERT INTO search (rowid, marks) VALUES (?, ?)", found)
@@ -121,6 +127,20 @@ class Gathering:
             insert_into = "INSERT INTO facet (field, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
             connection.exec_driver_sql(insert_into if indexed else insert_into.replace("?", "%s"), new)
         return values
+
+
+def _count(connection: Connection, table: Table, counts: Mapping[tuple[Any, ...], int]) -> None:
+    """Add numbers of events to a table of counts."""
+    if not counts:
+        return
+    insert_into: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    names = [column.name for column in table.primary_key]
+    told = insert_into.on_conflict_do_update(
+        index_elements=names, set_={"events": table.c.events + insert_into.excluded.events}
+    )
+    nothing = {"linked": 0} if "linked" in table.c else {}
+    rows = [dict(zip(names, key, strict=True)) | nothing | {"events": count} for key, count in sorted(counts.items())]
+    connection.execute(told, rows)
 
 
 def enter(connection: Connection) -> None:

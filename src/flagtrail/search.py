@@ -87,7 +87,10 @@ def match(connection: Connection, query: Query) -> Asked | None:
         return Asked("")
     if groups:
         every = (" OR ".join(f'"{one}"' for one in group) for group in groups)
-        return Asked(" AND ".join(f"({group})" for group in every), streams=max(map(len, groups)) <= AT_ONCE)
+        # Words with digits are rare: without them, too much would be looked at.
+        rare = [f'("{word}"*)' for word in beginnings if not word.isalpha()]
+        streams = max(map(len, groups)) <= AT_ONCE
+        return Asked(" AND ".join([*(f"({group})" for group in every), *rare]), streams)
     return Asked(f'"{max(beginnings, key=len)}"*', streams=False) if beginnings else None
 
 

@@ -17,11 +17,11 @@ from sqlalchemy import and_, delete, or_, select, update
 
 from flagtrail.api import Api
 from flagtrail.connector import Stream
+from flagtrail.counts import count_details
 from flagtrail.database import guarded, writing
 from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Event, Record, to_json
 from flagtrail.packing import kind_of
-from flagtrail.query import count_details
 from flagtrail.report import Nobody, Watch
 from flagtrail.rows import clean
 from flagtrail.schema import DETAIL, EVENT

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from flagtrail.query import count_by_stream, count_details, count_vanished, first_age
+from flagtrail.counts import count_by_stream, count_details, count_vanished, first_age
 from flagtrail.source import RETENTIONS
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, current, verdicts_of

@@ -15,6 +15,7 @@ from flagtrail.connector import Stream
 from flagtrail.database import guarded, open_database, shown_url, writing
 from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Record, from_json
+from flagtrail.gather import Gathering, enter
 from flagtrail.packing import Packing
 from flagtrail.revisions import Added, Writing
 from flagtrail.rows import Prepared, Reading, prepared
@@ -78,6 +79,7 @@ class Store:
         self.engine = open_database(url, create=create)
         self.shown = shown_url(self.engine.url)
         self.packing = Packing(self.engine)
+        self.gathering = Gathering(self.engine)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -102,6 +104,7 @@ class Store:
         rows = {row.id: row for reading in readings for row in reading.rows}
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
+            enter(connection)
             lock_streams(connection, source, streams)
             added = Writing(connection, self.packing, now).write(rows)
             for stream in streams:
@@ -112,6 +115,7 @@ class Store:
                     _note_gap(connection, source, reading, now)
         with guarded(self.shown):
             self.packing.learn()
+            self.gathering.stored(len(added.new) + len(added.changed))
         return added
 
     def record(self, connection: Connection, body: bytes) -> Record:

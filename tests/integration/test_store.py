@@ -176,9 +176,14 @@ def test_a_stream_of_another_account_is_refused(store: Store) -> None:
         registered(store, account="a2")
 
 
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 def test_the_migrated_schema_is_what_the_code_says(store: Store) -> None:
+    def told(name: str | None, kind: str, parents: object) -> bool:
+        return not (name or "").startswith("search")  # indexes that only one of the databases has
+
     with store.engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
+        context = MigrationContext.configure(connection, opts={"include_name": told})
+        differences = compare_metadata(context, SQLModel.metadata)
     assert differences == []
     assert rows(store, "SELECT version_num FROM alembic_version") == [(migrations.HEAD,)]
 

@@ -19,8 +19,11 @@ LAYERS = (
     ("jobs", "quiet", "trust"),
     ("again", "report", "holdings", "plan", "refusals", "status"),
     ("numbers", "query", "verdicts"),
-    ("source", "store"),  # know one thing each
-    ("revisions",),
+    ("counts",),
+    ("source", "store", "walk"),  # know one thing each
+    ("revisions", "gather"),
+    ("search",),
+    ("conditions",),
     ("packing", "connector", "rows", "bulk"),
     ("database",),
     ("api", "schema"),
@@ -36,6 +39,7 @@ LAYERS = (
         "migrations",
         "logs",
         "example",
+        "words",
         "__init__",
     ),  # know nothing
 )

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from flagtrail.counts import count_by_stream, unmapped
 from flagtrail.event import Event, Ref
-from flagtrail.query import Query, count_by_stream, event, events, unmapped
+from flagtrail.query import Query, event, events
 from flagtrail.rows import Reading, event_id
 from flagtrail.store import Store
 
@@ -102,21 +103,18 @@ def test_an_actor_is_found_by_a_part_of_name_mail_or_id(put: Put, ask: Ask, colu
     assert ask(actor="lovelace@") == ["right"]
 
 
-@pytest.mark.parametrize("column", ["summary", "comment", "object_key", "object_name", "location"])
+@pytest.mark.parametrize("column", ["summary", "comment", "object_key", "object_name", "location", "actor_name"])
 def test_a_text_is_found_in_every_place_that_people_read(put: Put, ask: Ask, column: str) -> None:
     put("right", **{column: "Before the Black Friday rush"})
-    put("wrong", summary="something else", actor_name="Black Friday")
+    put("wrong", summary="something else", actor_email="black@friday.example")
     assert ask(text="black fri") == ["right"]
 
 
 @pytest.mark.parametrize("wildcard", ["%", "_", "\\"])
-@pytest.mark.parametrize(("condition", "column"), [("text", "summary"), ("actor", "actor_name")])
-def test_wildcards_of_like_are_taken_literally_in_a_part(
-    put: Put, ask: Ask, wildcard: str, condition: str, column: str
-) -> None:
-    put("literal", **{column: f"100{wildcard} off"})
-    put("other", **{column: "100 x off"})
-    assert ask(**{condition: f"0{wildcard}"}) == ["literal"]
+def test_wildcards_of_like_are_taken_literally_in_a_part(put: Put, ask: Ask, wildcard: str) -> None:
+    put("literal", actor_name=f"100{wildcard} off")
+    put("other", actor_name="100 x off")
+    assert ask(actor=f"0{wildcard}") == ["literal"]
 
 
 @pytest.mark.parametrize("wildcard", ["%", "_", "\\"])

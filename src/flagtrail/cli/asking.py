@@ -1,5 +1,6 @@
 """What the commands do that ask for events: events, show."""
 
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from flagtrail.cli.showing import (
 )
 from flagtrail.config import load, store_url
 from flagtrail.errors import ConfigError
-from flagtrail.query import Query, event
+from flagtrail.query import Query, cursor_of, event, place_of
 from flagtrail.query import events as find_events
 from flagtrail.status import outline
 from flagtrail.store import Store
@@ -40,6 +41,11 @@ def open_store(config: Path | None) -> Store:
 
 def events(since: str | None, until: str | None, limit: int, output: Form, config: Path | None, **where: Any) -> None:
     """Show changes, newest first; `where` holds what else a `Query` asks for."""
+    if where.get("after"):
+        try:
+            place_of(where["after"])
+        except ValueError as error:
+            raise ConfigError(f"--after: {error}") from None
     query = Query(since=moment(since), until=moment(until), limit=limit + 1 if limit else 0, **where)
     if query.since and query.until and query.since >= query.until:
         raise ConfigError(f"--since {since} is not before --until {until}")
@@ -47,12 +53,21 @@ def events(since: str | None, until: str | None, limit: int, output: Form, confi
     with open_store(config) as store:
         check_known(store, source=query.source, vendor=query.vendor)
         rows = find_events(store, query)
-        count = write_events(islice(rows, limit or None), output)
+        shown = islice(rows, limit) if limit else rows
+        last: list[str] = []
+        count = write_events(_noting_the_last(shown, last) if limit else shown, output)
         if limit and count == limit and next(rows, None) is not None:
-            say(f"the newest {limit} are shown, there are more; --limit 0 shows all")
+            say(f"the newest {limit} are shown, there are more: --after {last[0]} goes on; --limit 0 shows all")
         if output is Form.TABLE:
             configured = [each.name for each in settings.source if query.source in (None, each.name)]
             _say_completeness(store, query, configured if query.vendor is None else [])
+
+
+def _noting_the_last(rows: Iterable[dict[str, Any]], last: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield events, and leave the cursor of the last one."""
+    for row in rows:
+        last[:] = [cursor_of(row)]
+        yield row
 
 
 def show(event_id: str, output: Simple, config: Path | None) -> None:

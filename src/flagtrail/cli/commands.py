@@ -174,11 +174,14 @@ def events(
     actor: Annotated[str | None, typer.Option(help="Part of a name or an e-mail.")] = None,
     action: Annotated[str | None, typer.Option(help="A verb, such as turned_on.")] = None,
     object: Annotated[str | None, typer.Option(help="Key or name; * stands for anything.")] = None,
-    text: Annotated[str | None, typer.Option(help="Part of what is told about the change.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Words of what is told about the change, or their beginnings.")
+    ] = None,
     linked: Annotated[
         bool, typer.Option("--linked", help="Also the flag events whose impact stands on their audit entry anyway.")
     ] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many, newest first; 0 for all.")] = 50,
+    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where the last page ended.")] = None,
     output: Annotated[Form, typer.Option("--output", "-o", help="How they are written.")] = Form.TABLE,
     config: ConfigOption = None,
 ) -> None:
@@ -197,7 +200,7 @@ def events(
     with importing():
         from flagtrail.cli import asking
     where = {"vendor": vendor, "source": source, "project": project, "environment": environment, "actor": actor,
-             "action": action, "object": object, "text": text, "linked": linked}  # fmt: skip
+             "action": action, "object": object, "text": text, "linked": linked, "after": after}  # fmt: skip
     asking.events(since, until, limit, output, config, **where)
 
 

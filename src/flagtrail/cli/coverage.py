@@ -22,9 +22,9 @@ from flagtrail.cli.showing import (
     print_json,
     titled,
 )
+from flagtrail.counts import unmapped
 from flagtrail.event import Action
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
-from flagtrail.query import unmapped
 from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status

@@ -15,9 +15,13 @@ EVENTS = 500
 LOSING = """
 import sqlite3, sys
 sys.path.insert(0, {folder!r})
-from with_ours import main
-main(*sys.argv[1:])
-rows = sqlite3.connect(sys.argv[3])
+from with_ours import load
+url, token, database = sys.argv[1:]
+try:
+    load(url, token, database)
+except SystemExit:
+    pass
+rows = sqlite3.connect(database)
 rows.execute("DELETE FROM event WHERE vendor_id IN (SELECT vendor_id FROM event LIMIT 3)")
 rows.execute("UPDATE event SET vendor_id = 'nobody''s' WHERE vendor_id = (SELECT max(vendor_id) FROM event)")
 rows.commit()

@@ -15,6 +15,7 @@ from flagtrail.api import Api
 from flagtrail.connector import Connector, Hole, Page, Stream
 from flagtrail.errors import SourceError
 from flagtrail.event import Event, Record
+from flagtrail.lines import Line
 from flagtrail.testing.suite import DAYS, ConnectorSuite
 from flagtrail.window import Window, from_ms
 from flagtrail_launchdarkly import LaunchDarkly, audit_log
@@ -223,8 +224,16 @@ def test_the_suite_catches_a_connector_that_follows_a_link_to_another_host(
 ) -> None:
     test = "test_the_credential_never_leaves_its_host"
     run(LaunchDarkly, test)
-    real = httpx.Client
-    monkeypatch.setattr(httpx, "Client", lambda **options: real(**(options | {"follow_redirects": True})))
+    real = Line.send
+
+    def following(line: Line, request: httpx.Request) -> httpx.Response:
+        response = real(line, request)
+        if not response.is_redirect:
+            return response
+        response.close()
+        return real(line, httpx.Request("GET", response.headers["location"], headers=request.headers))
+
+    monkeypatch.setattr(Line, "send", following)
     with pytest.raises((*FAILED, SourceError)):
         run(LaunchDarkly, test)
 

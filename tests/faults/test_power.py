@@ -198,10 +198,10 @@ class PromisingStore(Store):
 
     disk: Disk
 
-    def add(self, *arguments: Any, **more: Any) -> Any:
-        added = super().add(*arguments, **more)
-        readings = list(arguments[2])
-        entries = {(one.stream, found.vendor_id) for one in readings for found, _ in one.events}
+    def write(self, *arguments: Any, **more: Any) -> Any:
+        added = super().write(*arguments, **more)
+        readings = list(arguments[1])
+        entries = {(one.stream, row.event.vendor_id) for one in readings for row in one.rows}
         self.disk.promise((entries, [(one.stream, one.covers) for one in readings if one.covers is not None]))
         return added
 
@@ -275,6 +275,7 @@ def load(disk: Disk, folder: Path, vendor: LaunchDarklySimulator, *, reader: boo
     """Sync into a store on the disk, twice, so that the log is folded into the file in between."""
     PromisingStore.disk = disk
     with PromisingStore(f"sqlite:///{folder / 'trail.db'}") as store:
+        store.engine.dispose()
         for name, value in settings.items():
             event.listen(store.engine, "connect", lambda c, r, n=name, v=value: c.execute(f"PRAGMA {n} = {v}"))
         beside = store.engine.connect() if reader else None
@@ -283,6 +284,7 @@ def load(disk: Disk, folder: Path, vendor: LaunchDarklySimulator, *, reader: boo
         with Session(audit_log_of(vendor), store) as session:
             assert session.fill().errors == []
             vendor.add()
+            store.engine.dispose()
             assert session.fill().errors == []
         if beside is not None:
             beside.close()
@@ -383,7 +385,7 @@ def test_d3_a_sync_that_fails_is_never_taken_for_one_that_worked(
                 with Session(audit_log_of(vendor), store) as session:
                     assert session.fill().errors == []
                 oracle.check(store, vendor)
-            assert failed >= 3
+            assert failed >= 2
         monkeypatch.undo()
         image = Image()
         for number, note in enumerate(disk.notes):
@@ -426,6 +428,7 @@ def test_d2_no_acknowledged_page_is_lost_when_postgresql_crashes(oracle: Oracle,
     PromisingStore.disk = SimpleNamespace(promise=promised.append)  # type: ignore[assignment]
     with LaunchDarklySimulator() as vendor:
         vendor.fill(200, 30, seed=6, flag_events=0)
+        vendor.latency = 0.08  # so that some pages are acknowledged before others are asked for
         url = server.get_uri()
         with PromisingStore(url) as store, store.engine.begin() as connection:
             connection.exec_driver_sql("ALTER DATABASE postgres SET synchronous_commit = off")

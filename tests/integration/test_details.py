@@ -349,7 +349,7 @@ def test_it_ends_when_its_time_is_over(store: Store, vendor: LaunchDarklySimulat
 
 def test_it_ends_soon_when_it_is_told_to_and_keeps_what_came(store: Store, vendor: LaunchDarklySimulator) -> None:
     vendor.fill(60, 10, seed=3)
-    with loaded(vendor, store, details="all") as session:
+    with loaded(vendor, store, details="all", parallel=4) as session:
         vendor.inject(faults.hang(0.5), match=DETAIL, times=ALWAYS, skip=8)
         worker = threading.Thread(target=fetched, args=(session,))
         worker.start()

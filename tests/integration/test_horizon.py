@@ -322,6 +322,7 @@ def test_the_daemon_logs_what_ages_out_until_it_is_read(store: Store, logged: li
         [session] = daemon.sessions
         with session:
             daemon.tick(session)
+            daemon.catch_up(session)
             daemon.upkeep(session)
         [warned] = told(logged, "entries_age_out")
         assert (warned["source"], warned["stream"], warned["log_level"]) == ("acme", STREAM, "warning")
@@ -333,6 +334,7 @@ def test_the_daemon_logs_what_ages_out_until_it_is_read(store: Store, logged: li
         [session] = daemon.sessions
         with session:
             daemon.tick(session)
+            daemon.catch_up(session)
             daemon.upkeep(session)
         assert told(logged, "verified")
         assert told(logged, "entries_age_out") == []

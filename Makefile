@@ -28,12 +28,18 @@ mutants: $(VENV)/.test-ready
 faults: $(VENV)/.test-ready
 	$(RUN) pytest -n auto tests/faults $(ARGS)
 
-# Loading beside its peers, where the time goes, and memory, written into benchmarks/RESULTS.md. With ARGS, such as
-# ARGS="--only ours,bare --events 20000 --runs 1", only the first of these, and printed only. Takes the network once.
-bench: $(VENV)/.demo-ready
+# Loading beside its peers, where the time goes, memory, fetching, start-up, and questions as the trail grows, written
+# into benchmarks/RESULTS.md. Takes about an hour, and the network once; ROWS up to 10000000 takes two hours more. With
+# ARGS, such as ARGS="--only ours,bare --events 20000 --runs 1", only the first of these, and printed only.
+ROWS ?= 10000,100000,1000000
+bench: $(VENV)/.test-ready
 	$(RUN) benchmarks.loading $(or $(ARGS),--write)
 	$(if $(ARGS),,$(RUN) benchmarks.profile --write)
 	$(if $(ARGS),,$(RUN) benchmarks.memory --write)
+	$(if $(ARGS),,$(RUN) benchmarks.record startup)
+	$(if $(ARGS),,$(RUN) benchmarks.record fetching)
+	$(if $(ARGS),,$(RUN) benchmarks.record growth --database sqlite --rows $(ROWS))
+	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))
 
 lint: $(VENV)/.test-ready
 	$(RUN) ruff check .

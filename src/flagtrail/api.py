@@ -6,6 +6,7 @@ vendor's limits, retries what passes by itself, and turns everything else into t
 
 import copy
 import random
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import tenacity
 from flagtrail import lines
 from flagtrail.clock import VendorClock
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
-from flagtrail.event import from_json
+from flagtrail.event import from_json, to_json
 from flagtrail.limit import Dialect, Limiter
 from flagtrail.lines import Lines
 
@@ -37,6 +38,7 @@ Params = Mapping[str, str | int]
 @dataclass(slots=True)
 class _Tally:
     requests: int = 0
+    heard_at: float = float("-inf")
 
 
 class Answer(NamedTuple):
@@ -111,6 +113,10 @@ class Api:
         """How many requests were made, with this one's sparing ones."""
         return self._tally.requests
 
+    def heard_within(self, seconds: float) -> bool:
+        """Return whether the vendor has answered anything in the last seconds."""
+        return time.monotonic() - self._tally.heard_at < seconds
+
     def sparing(self, share: float) -> "Api":
         """Return the same API for work that can wait: it leaves this share of each limit to everything else."""
         other = copy.copy(self)
@@ -163,16 +169,18 @@ class Api:
         held = self._limiter.held()
         if held > LONGEST_PAUSE:
             raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
+        request = self._request(method, path, params, headers, json)
         if not self._limiter.acquire(self._spare, route):
             raise Unavailable(f"{self.host}: stopped before asking")
         self._tally.requests += 1  # a rough number: threads may count at the same time
         allowances: list[Any] = []
-        url = self.base_url + path + (f"?{urlencode(params)}" if params else "")
-        request = httpx.Request(method, url, headers={**self._headers, **(headers or {})}, json=json)
         try:
             with self._lines.lend() as line, closing(line.send(request)) as r:
+                self._tally.heard_at = time.monotonic()
                 date = self._clock.learn(r.headers.get("date"))
                 allowances = list(self._dialect(r.headers, date))
+                if "," in r.headers.get("content-encoding", ""):
+                    raise UnexpectedResponse(f"{self.host} sent a body that was packed twice")
                 body = _read(r)
                 self._check(r, body, date)
         except httpx.TimeoutException as error:
@@ -187,6 +195,20 @@ class Api:
         finally:
             self._limiter.release(allowances, route)
         return Answer(self._parse(r, body), date)
+
+    def _request(
+        self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any
+    ) -> httpx.Request:
+        """Return what is to be sent; a key that the vendor told may be one that no address can hold."""
+        url = self.base_url + path + (f"?{urlencode(params)}" if params else "")
+        told = {**self._headers, **(headers or {})}
+        content = None if json is None else to_json(json)
+        if content is not None:
+            told["content-type"] = "application/json"
+        try:
+            return httpx.Request(method, url, headers=told, content=content)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UnexpectedResponse(f"{self.host} cannot be asked for {path!a}: {self._clean(error)}") from None
 
     def _check(self, response: httpx.Response, body: bytes, date: datetime | None) -> None:
         status = response.status_code

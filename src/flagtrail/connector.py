@@ -138,8 +138,8 @@ def _secret(value: Any) -> Any:
         raise ValueError('a secret does not stand in the config; write { env = "NAME" } or { file = "/path" }')
     if not secret.strip():
         raise ValueError(f"{where} is not set or empty")
-    if not secret.strip().isprintable():
-        raise ValueError(f"{where} holds more than one line or a control character")
+    if not (secret.strip().isprintable() and secret.isascii()):
+        raise ValueError(f"{where} holds more than one line, or a character that no credential has")
     return SecretStr(secret.strip())
 
 

@@ -61,8 +61,8 @@ class Lines:
             line = self.idle.pop()
         except IndexError:
             line = Line(self._transport or httpx.HTTPTransport(verify=_authorities(), trust_env=False))
-        self._watch(line, time.monotonic() + TOTAL_SECONDS)
         try:
+            self._watch(line, time.monotonic() + TOTAL_SECONDS)
             yield line
         finally:
             with self._changed:
@@ -88,8 +88,8 @@ class Lines:
         with self._changed:
             self._lent[line] = until
             if not self._watched:
-                self._watched = True
                 threading.Thread(target=self._end_overdue, name="flagtrail-lines", daemon=True).start()
+                self._watched = True
             elif until < self._wakes_at:
                 self._changed.notify_all()
 

@@ -25,12 +25,13 @@ from flagtrail.window import Window
 PLACES = {"project", "environment", "organization", "product"}  # when one comes or goes, there may be other streams
 RECENT = timedelta(hours=1)  # only a recent coming or going: a first load tells of every old one
 SECOND = timedelta(seconds=1)
-WAITING = 64  # pages that may wait for the store before readers wait too; the most that one transaction holds
-ENOUGH = 32  # pages that are worth a transaction at once
+WAITING = 32  # pages that may wait for the store before readers wait too; the most that one transaction holds
+ENOUGH = 16  # pages that are worth a transaction at once
 LINGER = 0.1  # seconds that a page waits for others, to share a transaction with them
 FEW = 4  # readers for a little work, and requests for each of more: an idle look needs no crowd
 OLDER_SPARE = 0.01  # share of each limit that what is older leaves to the newest windows, which also go first
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next run
+LATELY = 60.0  # seconds; a vendor that has answered other questions is not down because one window fails
 SILENCE = 8  # failures to reach the vendor, with nothing heard in between, after which it counts as down
 DIED = "the readers ended without a word: the machine may have run out of memory or threads"
 UNDATED = "the answers carry no Date that can be trusted, so what was read cannot be counted as covered"
@@ -56,7 +57,7 @@ class Readers:
         self.started = api.now() or datetime.max.replace(tzinfo=UTC)
         self.over = False  # nothing more is to be asked of this vendor in this run
         self.unheard = 0  # failures to reach the vendor since it was last heard
-        self.heard = False
+        self.heard = api.heard_within(LATELY)
         self.jobs = Jobs(jobs, self.wanted)
         self.pages: queue.Queue[Prepared | None] = queue.Queue(maxsize=WAITING)
         self.lock = threading.Lock()
@@ -72,9 +73,9 @@ class Readers:
             threading.Thread(target=self.read_jobs, name=f"{self.source.name}-{number}", daemon=True)
             for number in range(self.readers_needed())
         ]
-        for reader in readers:
-            reader.start()
         try:
+            for reader in readers:
+                reader.start()
             self.store_pages(readers)
         except BaseException:
             self.broken.set()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
+import structlog
 from sqlalchemy import Connection, Table, and_, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -18,9 +19,11 @@ from flagtrail.event import Record, from_json
 from flagtrail.gather import Gathering, enter
 from flagtrail.packing import Packing
 from flagtrail.revisions import Added, Writing
-from flagtrail.rows import Prepared, Reading, prepared
+from flagtrail.rows import Prepared, Reading, Row, prepared
 from flagtrail.schema import COVERAGE, GAP, SOURCE, STREAM, VERDICT
 from flagtrail.window import Window, from_ms, merge, subtract, to_ms
+
+log = structlog.get_logger()
 
 CREDENTIALS = 8  # fingerprints of the last ones are remembered
 
@@ -101,7 +104,11 @@ class Store:
     def write(self, source: str, readings: Sequence[Prepared]) -> Added:
         """Do what `add` does with readings that are rows already."""
         now = from_ms(to_ms(datetime.now(UTC)))
-        rows = {row.id: row for reading in readings for row in reading.rows}
+        rows: dict[str, Row] = {}
+        for row in (row for reading in readings for row in reading.rows):
+            last = rows.get(row.id)
+            if last is None or last.read_at is None or row.read_at is None or last.read_at <= row.read_at:
+                rows[row.id] = row  # the latest answer counts, in whatever order they come
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
             enter(connection)
@@ -113,10 +120,24 @@ class Store:
             for reading in readings:
                 if reading.gap is not None:
                     _note_gap(connection, source, reading, now)
-        with guarded(self.shown):
-            self.packing.learn()
-            self.gathering.stored(len(added.new) + len(added.changed))
+        self._learn_from(added)
         return added
+
+    def _learn_from(self, added: Added) -> None:
+        """Do what can wait until the events are stored; what fails is tried again after the next ones."""
+        try:
+            with guarded(self.shown):
+                self.packing.learn()
+                self.gathering.stored(len(added.new) + len(added.changed))
+        except StoreError as error:
+            log.warning("gathering_failed", error=str(error))
+
+    def write_back(self) -> None:
+        """Let SQLite's file hold all that its log holds, as far as nobody reads just then."""
+        if self.engine.dialect.name == "sqlite":
+            with guarded(self.shown), self.engine.connect() as connection:
+                driver: Any = connection.connection
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def record(self, connection: Connection, body: bytes) -> Record:
         """Return a kept record; raises StoreError when it cannot be unpacked."""

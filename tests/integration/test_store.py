@@ -1,7 +1,9 @@
 """The store, on a real SQLite file and on a real PostgreSQL server."""
 
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -241,3 +243,22 @@ def test_plain_sql_reads_times_the_way_the_database_does(store: Store) -> None:
     else:
         found = rows(store, "SELECT occurred_at FROM event WHERE occurred_at < '2026-03-01 01:00+00'")
         assert found == [(DAY + timedelta(milliseconds=5),)]
+
+
+def test_the_file_alone_is_the_whole_database_once_it_was_written_back(tmp_path: Path) -> None:
+    with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        registered(store)
+        store.add("acme", "launchdarkly", [Reading("audit_log", [entry(1)])])
+        store.write_back()
+        shutil.copy(tmp_path / "trail.db", tmp_path / "copy.db")
+        with Store(f"sqlite:///{tmp_path / 'copy.db'}", create=False) as copy:
+            assert rows(copy, "SELECT count(*) FROM event") == [(1,)]
+
+
+def test_of_two_answers_in_one_transaction_the_later_one_counts(store: Store) -> None:
+    registered(store)
+    now = datetime.now(UTC)
+    old = Reading("audit_log", [entry(1)], read_at=now - timedelta(seconds=5))
+    new = Reading("audit_log", [entry(1, summary="edited")], read_at=now)
+    store.add("acme", "launchdarkly", [new, old])
+    assert rows(store, "SELECT summary FROM event") == [("edited",)]

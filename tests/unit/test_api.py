@@ -504,3 +504,22 @@ def test_many_threads_may_ask_at_once(vendor: Vendor) -> None:
     assert [raised for _, raised in threads if raised] == []
     assert len(vendor.requests) == 80
     assert api.requests == 80
+
+
+def test_what_cannot_be_asked_is_an_error_and_blocks_nobody() -> None:
+    api = mocked(good())
+    for _ in range(3):
+        with pytest.raises(UnexpectedResponse, match="cannot be asked"):
+            api.get("/projects/odd\x01key")
+    assert api.get("/projects/odd").body == {"ok": True}
+
+
+def test_half_a_surrogate_pair_that_the_vendor_told_can_be_asked_for() -> None:
+    sent: list[bytes] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent.append(request.read())
+        return good()
+
+    assert mocked(handle).post("/search", json=[{"resources": ["flag/\ud800"]}]).body == {"ok": True}
+    assert sent == [b'[{"resources":["flag/\\ud800"]}]']

@@ -176,7 +176,7 @@ def test_a_secret_in_any_other_form_is_refused_in_one_line(write: Write, token: 
     assert line.startswith("source 'acme': token")
 
 
-@pytest.mark.parametrize("content", ["", " \n", "two\nlines", "tab\there", "\x00"])
+@pytest.mark.parametrize("content", ["", " \n", "two\nlines", "tab\there", "\x00", "api-é"])
 def test_a_secret_file_without_a_one_line_secret_is_refused(write: Write, tmp_path: Path, content: str) -> None:
     (tmp_path / "token").write_text(content, encoding="utf-8")
     (line,) = mistakes(write(source(token=f'{{ file = "{tmp_path / "token"}" }}')))

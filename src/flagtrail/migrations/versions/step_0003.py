@@ -58,6 +58,9 @@ EVENT = (
 
 def upgrade() -> None:
     """Build the tables anew with numbers, in the order in which their events were stored."""
+    if op.get_bind().dialect.name == "postgresql":
+        # Another daemon may still write to them, and would commit into what is dropped.
+        op.execute("LOCK TABLE event, record, detail IN ACCESS EXCLUSIVE MODE")
     op.create_table(
         "dictionary",
         sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
@@ -119,7 +122,9 @@ def _pack(name: str) -> None:
     new = sa.Table(f"{name}_3", sa.MetaData(), autoload_with=connection)
     others = ", ".join(f"t.{column.name}" for column in new.c if column.name not in ("number", "body"))
     query = f"SELECT event.number, t.body, {others} FROM {name} t JOIN event ON event.id = t.event_id ORDER BY 1"  # noqa: S608
-    for rows in _batches(connection.execute(sa.text(query))):
+    options = {"stream_results": True, "max_row_buffer": MANY}
+    found = connection.execute(sa.text(query), execution_options=options)
+    for rows in _batches(found):
         connection.execute(new.insert(), [row | {"body": _packed(row["body"])} for row in rows])
 
 

@@ -205,16 +205,11 @@ def test_what_is_urgent_goes_before_the_older_gaps_that_use_up_the_limit(lite: S
 def test_an_old_window_that_fails_keeps_no_other_stream_from_being_read(
     vendor: LaunchDarklySimulator, lite: Store
 ) -> None:
-    recent = vendor.clock.ms() - 3 * 86_400_000
-
-    def failing(request: Request, answer: Callable[[], Reply]) -> Reply:
-        return Reply(503) if int(request.query.get("after", recent)) < recent else answer()
-
-    vendor.inject(failing, match="/auditlog", times=1_000_000)
     source = Source("acme", vendor.connect(), start=timedelta(days=30), parallel=1)
     with Session(source, lite) as session:
         session.api.attempts = 1
         assert session.look().errors == []
+        vendor.inject(faults.status(503), match="/auditlog", times=1_000_000)
         assert session.catch_up().errors
     unread = {stream.state.stream for stream in status(lite) if stream.gaps}
     assert unread == {"audit_log"}

@@ -16,7 +16,7 @@ from flagtrail.event import to_json
 from flagtrail.migrations import HEAD, KNOWN
 from flagtrail.words import has_words
 
-CACHE_KIB = 8192  # of SQLite, for each open connection
+CACHE_KIB = 4096  # of SQLite, for each open connection
 LOG_PAGES = 4000  # of 4 KiB, after which SQLite writes its log back into the file: a page that many wrote, once
 BUSY_SECONDS = 60  # how long a writer waits for another process's transaction
 MIGRATION_LOCK = 0x666C6167  # any number; PostgreSQL's advisory locks are named by one

@@ -25,8 +25,8 @@ from flagtrail.window import Window
 PLACES = {"project", "environment", "organization", "product"}  # when one comes or goes, there may be other streams
 RECENT = timedelta(hours=1)  # only a recent coming or going: a first load tells of every old one
 SECOND = timedelta(seconds=1)
-WAITING = 32  # pages that may wait for the store before readers wait too; the most that one transaction holds
-ENOUGH = 16  # pages that are worth a transaction at once
+WAITING = 24  # pages that may wait for the store before readers wait too; the most that one transaction holds
+ENOUGH = 12  # pages that are worth a transaction at once
 LINGER = 0.1  # seconds that a page waits for others, to share a transaction with them
 FEW = 4  # readers for a little work, and requests for each of more: an idle look needs no crowd
 OLDER_SPARE = 0.01  # share of each limit that what is older leaves to the newest windows, which also go first

@@ -159,23 +159,31 @@ def backlog(connection: Connection) -> int:
     """Return about how many events were stored since they were gathered last."""
     last = select(func.coalesce(func.max(EVENT.c.number), 0)).scalar_subquery()
     waits = select(func.count()).select_from(WAITING).scalar_subquery()
-    return int(connection.execute(select(last - GATHERED.c.upto + waits)).scalar_one())
+    upto = func.coalesce(select(GATHERED.c.upto).scalar_subquery(), 0)
+    return int(connection.execute(select(last - upto + waits)).scalar_one())
 
 
 def rebuild(engine: Engine) -> None:
     """Count and note everything anew, whatever was there before."""
     with writing(engine) as connection:
         alone(connection)
-        for table in (TALLY, TOTAL, FACET, WAITING):
-            connection.execute(delete(table))
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("INSERT INTO search (search) VALUES ('delete-all')")
-        connection.execute(update(GATHERED).values(upto=0))
+        _forget(connection)
     Gathering(engine).catch_up()
+
+
+def _forget(connection: Connection) -> None:
+    """Let nothing have been gathered."""
+    for table in (TALLY, TOTAL, FACET, WAITING, GATHERED):
+        connection.execute(delete(table))
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("INSERT INTO search (search) VALUES ('delete-all')")
+    connection.execute(GATHERED.insert().values(id=1, upto=0))
 
 
 def _let_wait(connection: Connection) -> bool:
     """Let the next events wait that were never gathered, and return whether there are more of them."""
+    if connection.execute(select(GATHERED.c.upto)).first() is None:
+        _forget(connection)  # somebody has emptied the tables
     upto = connection.execute(select(GATHERED.c.upto)).scalar_one()
     numbers = select(EVENT.c.number).where(EVENT.c.number > upto).order_by(EVENT.c.number).limit(AT_ONCE)
     found = list(connection.execute(numbers).scalars())

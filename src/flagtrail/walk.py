@@ -176,7 +176,7 @@ def beside_indexes(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def ungathered() -> Any:
     """Return the numbers of the events that were not gathered yet, or changed since."""
-    upto = select(GATHERED.c.upto).scalar_subquery()
+    upto = func.coalesce(select(GATHERED.c.upto).scalar_subquery(), 0)  # somebody may have emptied the tables
     return union_all(select(EVENT.c.number).where(EVENT.c.number > upto), select(WAITING.c.number))
 
 

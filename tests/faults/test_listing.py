@@ -72,7 +72,7 @@ def test_a2_an_interrupted_walk_is_resumed_below_what_is_covered(
         [(had,)] = rows(lite, "SELECT count(*) FROM event")
         oracle.holds(len(covered(lite)) == (1 if answered else 0), "each page counted at once")
         vendor.heal()
-        report = sync(vendor, lite, connector=connector)
+        report = sync(vendor, lite, connector=connector, parallel=1)
         assert report.errors == []
         oracle.whole(lite, vendor)
         missing = 150 - int(str(had))

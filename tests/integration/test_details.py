@@ -373,7 +373,7 @@ def test_the_listing_goes_on_at_once_while_full_forms_wait_for_the_limit(
     vendor.clock = Still()
     vendor.fill(60, 10, seed=3)
     vendor.switches.quotas = {"global": (50, 600_000)}
-    with loaded(vendor, store, details="all") as session:
+    with loaded(vendor, store, details="all", parallel=1) as session:
         worker = threading.Thread(target=fetched, args=(session,))
         worker.start()
         until(lambda: waiting(session))

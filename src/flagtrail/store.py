@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-import structlog
 from sqlalchemy import Connection, Table, and_, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -22,8 +21,6 @@ from flagtrail.revisions import Added, Writing
 from flagtrail.rows import Prepared, Reading, Row, prepared
 from flagtrail.schema import COVERAGE, GAP, SOURCE, STREAM, VERDICT
 from flagtrail.window import Window, from_ms, merge, subtract, to_ms
-
-log = structlog.get_logger()
 
 CREDENTIALS = 8  # fingerprints of the last ones are remembered
 
@@ -130,7 +127,9 @@ class Store:
                 self.packing.learn()
                 self.gathering.stored(len(added.new) + len(added.changed))
         except StoreError as error:
-            log.warning("gathering_failed", error=str(error))
+            import structlog  # slow to import, and rarely needed here
+
+            structlog.get_logger().warning("gathering_failed", error=str(error))
 
     def write_back(self) -> None:
         """Let SQLite's file hold all that its log holds, as far as nobody reads just then."""

@@ -55,7 +55,8 @@ def take_numbers(connection: Connection, table: Table, count: int) -> Sequence[i
 def _processed(values: tuple[Any, ...], processes: tuple[tuple[int, Process], ...]) -> tuple[Any, ...]:
     row = list(values)
     for place, process in processes:
-        row[place] = process(row[place])
+        if row[place] is not None:
+            row[place] = process(row[place])
     return tuple(row)
 
 

@@ -21,7 +21,7 @@ from flagtrail.window import to_ms
 from flagtrail.words import words
 
 AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quickly enough one by one
-REMEMBERED = 50_000  # values that are known to be there
+REMEMBERED = 10_000  # values that are known to be there
 LOCK = 1718378855  # any number; the triggers of PostgreSQL name it too
 HOUR = {
     "sqlite": "substr({}.occurred_at, 1, 13) || ':00:00.000Z'",

@@ -46,13 +46,13 @@ def mark(name: str, value: str) -> str:
     return FIRST + name[0] + blake2b(f"{name}{BETWEEN}{value.lower()}".encode(), digest_size=5).hexdigest()
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4096)
 def marks(names: tuple[str, ...], values: tuple[str | None, ...]) -> str:
     """Return the marks of an event that has values in some columns."""
     return " ".join(mark(name, value) for name, value in zip(names, values, strict=True) if value)
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4096)
 def told(text: str) -> str:
     """Return the words of a text that stands in many events."""
     return " ".join(words(text))

@@ -39,7 +39,7 @@ NEWEST = timedelta(hours=1)  # how far back from the settling time a look goes: 
 log = structlog.get_logger()
 
 
-class Part(Enum):
+class Reach(Enum):
     """What of the wanted time one run reads: all, or what is newer or older than `NEWEST`."""
 
     WHOLE, NEW, OLD = "whole", "new", "old"
@@ -68,7 +68,7 @@ class Session:
         self._discovered = float("-inf")
         self._discovering = threading.Lock()
         self.stopping = threading.Event()
-        self._begun: set[tuple[str, Part]] = set()
+        self._begun: set[tuple[str, Reach]] = set()
         self._quiet = Quiet(source.every, source.settle)
         self._behind: set[str] = set()  # streams whose older gaps could not be read the last time
         self.resting: dict[str, float] = {}
@@ -91,22 +91,22 @@ class Session:
 
         Raises StoreError when the database fails.
         """
-        return self._run(Part.WHOLE, asked, watch or Nobody())
+        return self._run(Reach.WHOLE, asked, watch or Nobody())
 
     def look(self) -> Report:
         """Read the newest windows of every stream that is not quiet; raises what `fill` raises."""
-        return self._run(Part.NEW)
+        return self._run(Reach.NEW)
 
     def catch_up(self) -> Report:
         """Read the gaps that are older than what `look` reads; raises what `fill` raises."""
-        return self._run(Part.OLD)
+        return self._run(Reach.OLD)
 
-    def _run(self, part: Part, asked: Window | None = None, watch: Watch | None = None) -> Report:
+    def _run(self, reach: Reach, asked: Window | None = None, watch: Watch | None = None) -> Report:
         report = Report(self.source.name)
         requests = self.api.requests
         try:
             self.refusals.check()
-            jobs = self._plan(report, asked, part)
+            jobs = self._plan(report, asked, reach)
             started = self.now()
         except SourceError as error:
             if self.stopping.is_set():
@@ -119,12 +119,12 @@ class Session:
         else:
             Readers(self.source, self.store, self.api, self.stopping, report, jobs, watch or Nobody()).go()
             report.error = report.error or self.undiscovered
-            self._note(report, asked, started, part)
+            self._note(report, asked, started, reach)
             if report.grown:
                 self._discovered = float("-inf")
-            if not (asked or part is Part.OLD):
+            if not (asked or reach is Reach.OLD):
                 self._quiet.learn(report, self._streams, started)
-        if report.error or not (asked or part is Part.OLD or self.stopping.is_set()):
+        if report.error or not (asked or reach is Reach.OLD or self.stopping.is_set()):
             self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
         self.refusals.remember(report.refused)
         report.requests = self.api.requests - requests
@@ -134,7 +134,7 @@ class Session:
     def estimate(self, asked: Window | None = None) -> list[Job]:
         """Return the jobs that `fill` would do, having asked the vendor for its counts only; raises SourceError."""
         report = Report(self.source.name)
-        jobs = self._plan(report, asked, Part.WHOLE, register=False)
+        jobs = self._plan(report, asked, Reach.WHOLE, register=False)
         if report.errors:
             raise UnexpectedResponse(report.errors[0])
         return jobs
@@ -177,7 +177,7 @@ class Session:
         """Return up to when everything can be covered by now: whole seconds, like the Date headers that decide it."""
         return now.replace(microsecond=0) - self.source.settle
 
-    def _plan(self, report: Report, asked: Window | None, part: Part, *, register: bool = True) -> list[Job]:
+    def _plan(self, report: Report, asked: Window | None, reach: Reach, *, register: bool = True) -> list[Job]:
         jobs: list[Job] = []
         streams: Iterable[Stream] = self.streams(whole=False)
         now = self.now()  # one instant for all: windows that end together are read in the connector's order
@@ -185,7 +185,7 @@ class Session:
         if since >= now + AHEAD and asked is None:
             raise UnexpectedResponse(f"by the vendor's clock it is {iso(now)}, which is before the configured start")
         wanted = asked.before(now + AHEAD) if asked else Window(since, now + AHEAD)
-        if part is Part.NEW:
+        if reach is Reach.NEW:
             streams = [stream for stream in streams if self._quiet.is_due(stream, now)]
         for stream in streams if wanted else []:
             assert wanted is not None
@@ -201,8 +201,8 @@ class Session:
                 unreadable = [gap.window for gap in self.store.gaps(*name) if gap.permanent or _just_tried(gap)]
                 state.gaps = len(unreadable)
                 kept = wanted.after(kept_since) if (kept_since := self.source.kept_since(now)) else wanted
-                if kept is not None and (kept := self._of(part, kept, now)) is not None:
-                    done = [*self._finished(stream, covered, part), *unreadable]
+                if kept is not None and (kept := self._of(reach, kept, now)) is not None:
+                    done = [*self._finished(stream, covered, reach), *unreadable]
                     jobs += plan(self.source.connector, self.api, stream, kept, done)
             except AccessDenied as error:
                 if error.status == 401:
@@ -211,19 +211,19 @@ class Session:
                 state.error = str(error)
         return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
-    def _of(self, part: Part, window: Window, now: datetime) -> Window | None:
+    def _of(self, reach: Reach, window: Window, now: datetime) -> Window | None:
         """Return the part of a window that a run is to read."""
         edge = now - self.source.settle - NEWEST
-        return window if part is Part.WHOLE else window.after(edge) if part is Part.NEW else window.before(edge)
+        return window if reach is Reach.WHOLE else window.after(edge) if reach is Reach.NEW else window.before(edge)
 
-    def _finished(self, stream: Stream, covered: list[Window], part: Part) -> list[Window]:
+    def _finished(self, stream: Stream, covered: list[Window], reach: Reach) -> list[Window]:
         """Return what is covered, at a session's first run without that which the vendor will still change.
 
         So that is read again. A session that lives longer has upkeep to do so.
         """
-        if (stream.name, part) in self._begun:
+        if (stream.name, reach) in self._begun:
             return covered
-        self._begun.add((stream.name, part))
+        self._begun.add((stream.name, reach))
         since = self.source.kept_since(self.now()) or EPOCH
         unfinished = provisional(self.store, self.source.name, stream.log, since)
         return [part for window in covered for part in subtract(window, unfinished)]
@@ -246,16 +246,16 @@ class Session:
                     "entries_lost", source=self.source.name, stream=stream.name, window=str(window), reason=reason
                 )
 
-    def _note(self, report: Report, asked: Window | None, started: datetime, part: Part) -> None:
+    def _note(self, report: Report, asked: Window | None, started: datetime, reach: Reach) -> None:
         """Write down how it went, for `status`."""
         now = datetime.now(UTC)
-        if part is not Part.NEW and not asked:
+        if reach is not Reach.NEW and not asked:
             self._behind = {name for name, state in report.streams.items() if state.error}
         for name, state in report.streams.items():
             values: dict[str, Any] = {}
             if state.error:
                 values = {"failed_at": now, "error": state.error}
-            elif self.stopping.is_set() or asked or part is Part.OLD:
+            elif self.stopping.is_set() or asked or reach is Reach.OLD:
                 continue  # neither a failure, nor a look at everything up to now
             else:
                 values = {"succeeded_at": now}

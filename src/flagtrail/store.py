@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Table, and_, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from flagtrail import covering
 from flagtrail.connector import Stream
+from flagtrail.covering import Untold, is_stream
 from flagtrail.database import guarded, open_database, shown_url, writing
 from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Record, from_json
@@ -19,8 +21,8 @@ from flagtrail.gather import Gathering, enter
 from flagtrail.packing import Packing
 from flagtrail.revisions import Added, Writing
 from flagtrail.rows import Prepared, Reading, Row, prepared
-from flagtrail.schema import COVERAGE, GAP, SOURCE, STREAM, VERDICT
-from flagtrail.window import Window, from_ms, merge, subtract, to_ms
+from flagtrail.schema import GAP, SOURCE, STREAM, VERDICT
+from flagtrail.window import Window, from_ms, to_ms
 
 CREDENTIALS = 8  # fingerprints of the last ones are remembered
 
@@ -109,14 +111,16 @@ class Store:
         streams = sorted({reading.stream for reading in readings})
         with guarded(self.shown), writing(self.engine) as connection:
             enter(connection)
-            lock_streams(connection, source, streams)
+            covering.lock_streams(connection, source, streams)
             added = Writing(connection, self.packing, now).write(rows)
-            for stream in streams:
-                windows = [r.covers for r in readings if r.stream == stream and r.covers is not None]
-                _cover(connection, source, stream, windows)
+            claims: dict[str, list[Window]] = {stream: [] for stream in streams}
+            for reading in readings:
+                if reading.covers is not None:
+                    claims[reading.stream].append(reading.covers)
+            covering.cover(connection, source, claims)
             for reading in readings:
                 if reading.gap is not None:
-                    _note_gap(connection, source, reading, now)
+                    covering.note_gap(connection, source, Untold(reading.stream, *reading.gap, len(reading.rows)), now)
         self._learn_from(added)
         return added
 
@@ -148,60 +152,28 @@ class Store:
 
     def uncover(self, source: str, stream: str, window: Window, reason: str, expected: int | None, stored: int) -> None:
         """Take a window out of the coverage, and note it as a gap: it turned out that it cannot be read whole."""
-        now = datetime.now(UTC)
+        gap = Untold(stream, window, reason, expected, stored)
         with guarded(self.shown), writing(self.engine) as connection:
-            lock_streams(connection, source, [stream])
-            mine = _is(COVERAGE, source, stream)
-            touched = and_(mine, COVERAGE.c.since < window.until, COVERAGE.c.until > window.since)
-            old = [
-                Window(*row) for row in connection.execute(select(COVERAGE.c.since, COVERAGE.c.until).where(touched))
-            ]
-            connection.execute(delete(COVERAGE).where(touched))
-            named = {"source": source, "stream": stream}
-            rest = [named | {"since": w.since, "until": w.until} for one in old for w in subtract(one, [window])]
-            if rest:
-                connection.execute(insert(COVERAGE), rest)
-            same = and_(_is(GAP, source, stream), GAP.c.since == window.since, GAP.c.until == window.until)
-            connection.execute(delete(GAP).where(same))
-            told = {"since": window.since, "until": window.until, "reason": reason, "expected": expected}
-            connection.execute(
-                insert(GAP).values(named | told | {"stored": stored, "seen_at": now, "permanent": False})
-            )
+            covering.lock_streams(connection, source, [stream])
+            covering.uncover(connection, source, gap, datetime.now(UTC))
 
     def coverage(self, source: str, stream: str) -> list[Window]:
         """Return the covered windows of a stream, oldest first."""
-        query = select(COVERAGE.c.since, COVERAGE.c.until).where(_is(COVERAGE, source, stream))
         with guarded(self.shown), self.engine.connect() as connection:
-            return sorted(Window(*row) for row in connection.execute(query))
+            return covering.covered(connection, source, stream)
 
     def gaps(self, source: str, stream: str) -> list[Gap]:
         """Return the windows of a stream that could not be read whole, oldest first."""
-        query = select(GAP).where(_is(GAP, source, stream)).order_by(GAP.c.since)
+        query = select(GAP).where(is_stream(GAP, source, stream)).order_by(GAP.c.since)
         with guarded(self.shown), self.engine.connect() as connection:
             rows = connection.execute(query).all()
         return [Gap(Window(r.since, r.until), r.reason, r.expected, r.stored, r.seen_at, r.permanent) for r in rows]
 
     def note_lost(self, source: str, stream: str, lost: Iterable[Window], reason: str) -> list[Window]:
         """Remember windows that were never stored and cannot be read any more; return what of them was not known."""
-        now = datetime.now(UTC)
         with guarded(self.shown), writing(self.engine) as connection:
-            lock_streams(connection, source, [stream])
-            mine = and_(_is(GAP, source, stream), GAP.c.permanent)
-            known = [Window(*row) for row in connection.execute(select(GAP.c.since, GAP.c.until).where(mine))]
-            covered = connection.execute(
-                select(COVERAGE.c.since, COVERAGE.c.until).where(_is(COVERAGE, source, stream))
-            )
-            told = [*known, *(Window(*row) for row in covered)]
-            new = [hole for window in merge(lost) for hole in subtract(window, told)]
-            if new:
-                connection.execute(delete(GAP).where(mine))
-                values = {"source": source, "stream": stream, "reason": reason, "stored": 0, "seen_at": now}
-                rows = [{"since": w.since, "until": w.until, "permanent": True} for w in merge([*known, *new])]
-                for row in rows:  # a gap that was noted with another reason ends with the entries that it was about
-                    inside = and_(GAP.c.since >= row["since"], GAP.c.until <= row["until"])
-                    connection.execute(delete(GAP).where(_is(GAP, source, stream), inside))
-                connection.execute(insert(GAP), [values | row for row in rows])
-        return new
+            covering.lock_streams(connection, source, [stream])
+            return covering.note_lost(connection, source, stream, lost, reason, datetime.now(UTC))
 
     def streams(self) -> list[StreamState]:
         """Return every stream that was ever seen, by source and name."""
@@ -236,7 +208,7 @@ class Store:
         told: dict[str, Any] = {"label": stream.label, "log": stream.log}
         told["retention"] = round(retention.total_seconds()) if retention else None
         with guarded(self.shown), writing(self.engine) as connection:
-            mine = _is(STREAM, source, stream.name)
+            mine = is_stream(STREAM, source, stream.name)
             known = connection.execute(select(STREAM.c.account, STREAM.c.credential).where(mine)).first()
             if known is None:
                 told |= {"account": stream.account, "credential": stream.credential}
@@ -256,7 +228,7 @@ class Store:
                 told["credential_at"] = now
                 # What another credential could see says nothing about what this one can.
                 connection.execute(
-                    delete(VERDICT).where(_is(VERDICT, source, stream.name), VERDICT.c.verdict != "healed")
+                    delete(VERDICT).where(is_stream(VERDICT, source, stream.name), VERDICT.c.verdict != "healed")
                 )
             told["account"] = stream.account or known.account
             connection.execute(update(STREAM).where(mine).values(told))
@@ -264,51 +236,10 @@ class Store:
     def note(self, source: str, stream: str, **values: Any) -> None:
         """Remember how the last sync of a stream went; the names are columns of the table `stream`."""
         with guarded(self.shown), writing(self.engine) as connection:
-            connection.execute(update(STREAM).where(_is(STREAM, source, stream)).values(values))
+            connection.execute(update(STREAM).where(is_stream(STREAM, source, stream)).values(values))
 
 
 def _insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> None:
     """Insert a row unless its key is there already, maybe since a moment ago."""
     insert_into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(insert_into(table).values(values).on_conflict_do_nothing())
-
-
-def _is(table: Table, source: str, stream: str) -> Any:
-    return and_(table.c.source == source, table.c.stream == stream)
-
-
-def lock_streams(connection: Connection, source: str, streams: Sequence[str]) -> None:
-    """Let no other process write to these streams until the transaction ends; SQLite has one writer anyway."""
-    query = select(STREAM.c.stream).where(STREAM.c.source == source, STREAM.c.stream.in_(streams))
-    connection.execute(query.order_by(STREAM.c.stream).with_for_update()).all()
-
-
-def _cover(connection: Connection, source: str, stream: str, windows: Iterable[Window]) -> None:
-    """Merge windows into the coverage of a stream; what they close is no gap any more."""
-    for window in merge(windows):
-        mine = _is(COVERAGE, source, stream)
-        touching = and_(mine, COVERAGE.c.since <= window.until, COVERAGE.c.until >= window.since)
-        old = connection.execute(select(COVERAGE.c.since, COVERAGE.c.until).where(touching)).all()
-        whole = merge([window, *(Window(*row) for row in old)])[0]
-        if len(old) == 1 and Window(*old[0]) == whole:
-            continue
-        connection.execute(delete(COVERAGE).where(touching))
-        values = {"source": source, "stream": stream, "since": whole.since, "until": whole.until}
-        connection.execute(insert(COVERAGE).values(values))
-        closed = and_(_is(GAP, source, stream), GAP.c.since >= whole.since, GAP.c.until <= whole.until)
-        connection.execute(delete(GAP).where(closed))
-
-
-def _note_gap(connection: Connection, source: str, reading: Prepared, now: datetime) -> None:
-    assert reading.gap is not None
-    window, reason, expected = reading.gap
-    mine = _is(COVERAGE, source, reading.stream)
-    holding = and_(mine, COVERAGE.c.since <= window.since, COVERAGE.c.until >= window.until)
-    if connection.execute(select(COVERAGE.c.since).where(holding)).first():
-        return  # another process has read it whole meanwhile
-    same = and_(_is(GAP, source, reading.stream), GAP.c.since == window.since, GAP.c.until == window.until)
-    connection.execute(delete(GAP).where(same))
-    values = {"since": window.since, "until": window.until, "reason": reason, "expected": expected}
-    values |= {"source": source, "stream": reading.stream, "stored": len(reading.rows), "seen_at": now}
-    values |= {"permanent": False}
-    connection.execute(insert(GAP).values(values))

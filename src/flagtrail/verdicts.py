@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, delete, insert, select
 
+from flagtrail.covering import lock_streams
 from flagtrail.database import guarded, writing
 from flagtrail.schema import VERDICT
-from flagtrail.store import Store, lock_streams
+from flagtrail.store import Store
 from flagtrail.window import Window, subtract
 
 

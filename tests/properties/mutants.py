@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.properties.planted import MUTANTS, REVISIONS, ROOT, STORE, Mutant
+from tests.properties.planted import COVERING, MUTANTS, REVISIONS, ROOT, STORE, Mutant
 
 NOT_COPIED = (".venv", ".git", ".*_cache", "__pycache__", "*.pyc", "build", "dist", "flagtrail-demo")
 HISTORIES = "12"  # of each kind, for each mutant
@@ -55,7 +55,7 @@ def try_out(mutant: Mutant, copies: queue.Queue[Path]) -> Caught:
     file = copy / mutant.file
     original = file.read_text(encoding="utf-8")
     kind = next((kind for folder, kind in KINDS.items() if folder in mutant.file), "Vendor")
-    if mutant.file not in (STORE, REVISIONS):
+    if mutant.file not in (STORE, COVERING, REVISIONS):
         kind += " and not postgresql"
     started = time.monotonic()
     try:

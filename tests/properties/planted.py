@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SYNC, READERS, PLAN, STORE = (f"src/flagtrail/{name}.py" for name in ("sync", "readers", "plan", "store"))
 WINDOW, CLOCK, API, REVISIONS = (f"src/flagtrail/{name}.py" for name in ("window", "clock", "api", "revisions"))
 VERIFY, COMPARE, AGAIN, TRUST = (f"src/flagtrail/{name}.py" for name in ("verify", "compare", "again", "trust"))
-HOLDINGS, VERDICTS = (f"src/flagtrail/{name}.py" for name in ("holdings", "verdicts"))
+HOLDINGS, VERDICTS, COVERING = (f"src/flagtrail/{name}.py" for name in ("holdings", "verdicts", "covering"))
 LAUNCHDARKLY, CONFIGCAT = "connectors/flagtrail_launchdarkly", "connectors/flagtrail_configcat"
 
 
@@ -164,12 +164,13 @@ MUTANTS = (
     Mutant(
         "coverage is committed before its events",
         STORE,
-        "            lock_streams(connection, source, streams)\n"
+        "            covering.lock_streams(connection, source, streams)\n"
         "            added = Writing(connection, self.packing, now).write(rows)\n",
         "            for reading in readings:\n"
-        "                _cover(connection, source, reading.stream, [reading.covers] if reading.covers else [])\n"
+        "                claims = [reading.covers] if reading.covers else []\n"
+        "                covering.cover(connection, source, {reading.stream: claims})\n"
         "        with guarded(self.shown), writing(self.engine) as connection:\n"
-        "            lock_streams(connection, source, streams)\n"
+        "            covering.lock_streams(connection, source, streams)\n"
         "            added = Writing(connection, self.packing, now).write(rows)\n",
     ),
     Mutant(
@@ -188,15 +189,15 @@ MUTANTS = (
     ),
     Mutant(
         "the last writer's coverage stands",
-        STORE,
-        "        whole = merge([window, *(Window(*row) for row in old)])[0]\n",
-        "        whole = window\n",
+        COVERING,
+        "        whole = merge([*known, *claims])\n",
+        "        whole = claims\n",
     ),
     Mutant(
         "coverage that touches is not merged",
-        STORE,
-        "COVERAGE.c.since <= window.until, COVERAGE.c.until >= window.since",
-        "COVERAGE.c.since < window.until, COVERAGE.c.until > window.since",
+        COVERING,
+        "table.c.since <= until, table.c.until >= since",
+        "table.c.since < until, table.c.until > since",
     ),
     Mutant(
         "an entry that comes back with other words keeps the first",

@@ -21,7 +21,7 @@ LAYERS = (
     ("numbers", "query", "verdicts"),
     ("counts",),
     ("source", "store", "walk"),  # know one thing each
-    ("revisions", "gather"),
+    ("revisions", "gather", "covering"),
     ("search",),
     ("conditions",),
     ("packing", "connector", "rows", "bulk"),

@@ -5,20 +5,18 @@ vendor's limits, retries what passes by itself, and turns everything else into t
 """
 
 import copy
-import random
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 import tenacity
 
-from flagtrail import lines
+from flagtrail import lines, retries
 from flagtrail.clock import VendorClock
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
 from flagtrail.event import from_json, to_json
@@ -26,10 +24,6 @@ from flagtrail.limit import Dialect, Limiter
 from flagtrail.lines import Lines
 
 LARGEST_BODY = 20 * 2**20  # bytes, unpacked
-LONGEST_RETRY_AFTER = 900.0  # seconds
-LONGEST_PAUSE = 60.0  # seconds that a thread waits for a limit, instead of giving up until the next tick
-ATTEMPTS = 6
-BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=60)
 TRANSIENT = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 
 Params = Mapping[str, str | int]
@@ -75,7 +69,7 @@ class Api:
         self.host = urlsplit(self.base_url).netloc
         self._tally = _Tally()
         self._spare = 0.0
-        self.attempts = ATTEMPTS
+        self.attempts = retries.ATTEMPTS
         # An answer that a box in between has kept tells of the past.
         common = {"accept": "application/json", "accept-encoding": "gzip, deflate", "cache-control": "no-cache"}
         common["user-agent"] = "flagtrail"
@@ -151,8 +145,8 @@ class Api:
     ) -> Answer:  # fmt: skip
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
-            wait=_wait,
-            stop=tenacity.stop_after_attempt(self.attempts) | _NotWorthWaiting(),
+            wait=retries.wait,
+            stop=tenacity.stop_after_attempt(self.attempts) | retries.NotWorthWaiting(),
             sleep=self._sleep,
             reraise=True,
         )
@@ -167,7 +161,7 @@ class Api:
         route: str = "",
     ) -> Answer:  # fmt: skip
         held = self._limiter.held()
-        if held > LONGEST_PAUSE:
+        if held > retries.LONGEST_PAUSE:
             raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
         request = self._request(method, path, params, headers, json)
         if not self._limiter.acquire(self._spare, route):
@@ -218,7 +212,7 @@ class Api:
         if 300 <= status < 400:
             raise Redirected(f"{self.host} answers with a redirect ({status})", self._same_host(response))
         if status == 429:
-            retry_after = _retry_after(response.headers.get_list("retry-after"), date)
+            retry_after = retries.retry_after(response.headers.get_list("retry-after"), date)
             self._limiter.hold(retry_after or 0.0)
             raise RateLimited(f"{self.host} asks us to slow down (429){said}", retry_after)
         if status in TRANSIENT:
@@ -268,34 +262,3 @@ def _read(response: httpx.Response) -> bytes:
         if len(body) > LARGEST_BODY:
             raise UnexpectedResponse(f"{response.url.host} sent more than {LARGEST_BODY >> 20} MiB in one answer")
     return bytes(body)
-
-
-def _retry_after(values: list[str], date: datetime | None) -> float | None:
-    """Return the longest wait that Retry-After headers ask for, in seconds; they hold seconds or a date."""
-    waits = []
-    for value in values:
-        try:
-            waits.append(float(min(int(value), int(LONGEST_RETRY_AFTER))))
-        except ValueError:
-            try:
-                waits.append((parsedate_to_datetime(value) - (date or datetime.now(UTC))).total_seconds())
-            except (ValueError, TypeError):
-                continue
-    return min(max(waits), LONGEST_RETRY_AFTER) if waits and max(waits) > 0 else None
-
-
-class _NotWorthWaiting(tenacity.stop.stop_base):
-    """Gives up when the vendor wants us away for longer than a thread should wait: the next tick tries again."""
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        return isinstance(error, RateLimited) and (error.retry_after or 0.0) > LONGEST_PAUSE
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Return how long to wait before the next try: the vendor's wish is the least, with some jitter on top."""
-    wait = float(BACKOFF(state))
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, RateLimited) and error.retry_after is not None:
-        wait = max(wait, error.retry_after + random.uniform(0, 0.25))  # noqa: S311
-    return max(wait, 0.1)

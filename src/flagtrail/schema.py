@@ -4,47 +4,13 @@ Every instant is UTC with milliseconds: TIMESTAMPTZ in PostgreSQL; in SQLite tex
 which sorts by time and which its date functions read.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Dialect, Identity, Index, Integer, LargeBinary, Text, text
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy import Column, Identity, Index, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from flagtrail.window import iso
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware UTC datetime, stored so that both databases sort and read it."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return TIMESTAMPTZ for PostgreSQL and TEXT elsewhere."""
-        chosen: TypeEngine[Any] = TIMESTAMP(timezone=True) if dialect.name == "postgresql" else Text()
-        return dialect.type_descriptor(chosen)
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Return what is written."""
-        return value if value is None or dialect.name == "postgresql" else iso(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return what was written, as an aware UTC datetime."""
-        if value is None:
-            return None
-        return (value if isinstance(value, datetime) else datetime.fromisoformat(value)).astimezone(UTC)
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """Return the options of an index over the few rows that meet a condition."""
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
-
-
-# SQLite keeps a table in the order of an INTEGER PRIMARY KEY, and of nothing else.
-Number = BigInteger().with_variant(Integer, "sqlite")
-Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+from flagtrail.columns import Document, Instant, Number, where
 
 
 class EventRow(SQLModel, table=True):
@@ -55,9 +21,9 @@ class EventRow(SQLModel, table=True):
         Index("event_by_id", "id", unique=True),
         Index("event_by_time", "occurred_at", "number"),
         Index("event_by_stream", "source", "stream", "occurred_at"),
-        Index("event_by_related", "related_event", **_where("related_event IS NOT NULL")),
-        Index("event_provisional", "source", "stream", "occurred_at", **_where("provisional")),
-        Index("event_vanished", "source", "stream", "vanished_reason", **_where("vanished_at IS NOT NULL")),
+        Index("event_by_related", "related_event", **where("related_event IS NOT NULL")),
+        Index("event_provisional", "source", "stream", "occurred_at", **where("provisional")),
+        Index("event_vanished", "source", "stream", "vanished_reason", **where("vanished_at IS NOT NULL")),
         {"sqlite_autoincrement": True},  # no number is given twice, whatever was deleted
     )
 
@@ -192,7 +158,7 @@ class DetailRow(SQLModel, table=True):
     """The full form of an entry, which the vendor tells one entry at a time: a queue until it was fetched."""
 
     __tablename__ = "detail"
-    __table_args__ = (Index("detail_open", "source", "occurred_at", **_where("state = 'open'")),)
+    __table_args__ = (Index("detail_open", "source", "occurred_at", **where("state = 'open'")),)
 
     number: int = Field(
         sa_column=Column(Number, primary_key=True, autoincrement=False), description="number of the event"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flagtrail import api
+from flagtrail import retries
 from flagtrail.status import status
 from flagtrail.store import Store
 from flagtrail.testing.simulator import Simulator
@@ -129,7 +129,7 @@ def vendor(request: pytest.FixtureRequest) -> Iterator[Simulator]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no time pass before the next try."""
-    monkeypatch.setattr(api, "_wait", lambda state: 0.0)
+    monkeypatch.setattr(retries, "wait", lambda state: 0.0)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from flagtrail import api, limit
+from flagtrail import limit, retries
 from flagtrail.api import Api
 from flagtrail.store import Store
 from flagtrail.sync import Session
@@ -87,7 +87,7 @@ def test_c3_a_storm_of_any_form_is_waited_for_and_passes(
     oracle.whole(lite, vendor)
     oracle.holds(len(waits) == STORM, "each refusal is followed by one wait")
     oracle.holds(min(waits) >= least, "the vendor's wish is the least, and there is no busy loop")
-    oracle.holds(max(waits) <= max(least + 3, api.LONGEST_PAUSE), "no wait is endless")
+    oracle.holds(max(waits) <= max(least + 3, retries.LONGEST_PAUSE), "no wait is endless")
 
 
 @pytest.mark.fault("C3", "the vendor wants us away for long")
@@ -108,7 +108,7 @@ def test_c3_a_long_wish_ends_the_look_and_the_next_one_asks_nothing(
         oracle.holds(len(vendor.requests) == asked, "nothing is asked before that time")
         oracle.holds(time.monotonic() - started < 10, "no thread waits for it")
         oracle.holds(
-            session.api._limiter.held() <= api.LONGEST_RETRY_AFTER, "nor does a broken header stop us for ever"
+            session.api._limiter.held() <= retries.LONGEST_RETRY_AFTER, "nor does a broken header stop us for ever"
         )
         oracle.check(lite, vendor)
     vendor.heal()
@@ -142,7 +142,7 @@ def test_c3_a_storm_without_end_is_given_up_and_the_next_look_recovers(
     for _ in range(3):
         asked = len(vendor.requests)
         oracle.holds(sync(vendor, store).errors, "it is told of")
-        oracle.holds(len(vendor.requests) - asked <= 10 * api.ATTEMPTS, "it is given up")
+        oracle.holds(len(vendor.requests) - asked <= 10 * retries.ATTEMPTS, "it is given up")
         oracle.check(store, vendor)
     vendor.heal()
     assert sync(vendor, store).errors == []

@@ -11,7 +11,7 @@ from itertools import count
 import orjson
 import pytest
 
-from flagtrail import api, lines
+from flagtrail import api, lines, retries
 from flagtrail.store import Store
 from flagtrail.testing import faults
 from flagtrail.testing.simulator import Fault, Reply, Request, Simulator
@@ -225,7 +225,7 @@ def test_c5_a_vendor_that_is_down_is_caught_up_with(oracle: Oracle, lite: Store,
         vendor.happen()
         asked = len(vendor.requests)
         oracle.holds(sync(vendor, lite).errors, "it is told of")
-        oracle.holds(len(vendor.requests) - asked <= api.ATTEMPTS, "it is given up soon")
+        oracle.holds(len(vendor.requests) - asked <= retries.ATTEMPTS, "it is given up soon")
         oracle.check(lite, vendor)
     vendor.heal()
     assert sync(vendor, lite).errors == []

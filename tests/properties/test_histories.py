@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from flagtrail import api
+from flagtrail import retries
 from flagtrail.errors import StoreError
 from flagtrail.store import Store
 from flagtrail.sync import Session
@@ -280,7 +280,7 @@ class Histories(Happenings):
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once: how long to wait is tested elsewhere."""
-    monkeypatch.setattr(api, "_wait", lambda state: 0.001)
+    monkeypatch.setattr(retries, "wait", lambda state: 0.001)
 
 
 @pytest.mark.parametrize("vendor", [LaunchDarklyVendor, ConfigCatVendor])

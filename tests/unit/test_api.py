@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from gzip import compress as gzip
 from typing import Any, ClassVar
 
 import httpx
@@ -13,7 +14,7 @@ import tenacity
 from pydantic import SecretStr
 
 from flagtrail import api as module
-from flagtrail import lines
+from flagtrail import lines, retries
 from flagtrail.api import Api
 from flagtrail.clock import STEP
 from flagtrail.connector import Connector
@@ -59,13 +60,13 @@ def vendor() -> Iterator[Vendor]:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the waits between tries, none of which is really slept; backing off by itself takes no time."""
     waits: list[float] = []
-    monkeypatch.setattr(module, "BACKOFF", tenacity.wait_none())
+    monkeypatch.setattr(retries, "BACKOFF", tenacity.wait_none())
     monkeypatch.setattr(Api, "_sleep", lambda self, seconds: waits.append(seconds))
     monkeypatch.setattr(Limiter, "hold", lambda self, seconds: None)
     return waits
 
 
-def api_of(url: str, *, attempts: int = module.ATTEMPTS, **options: Any) -> Api:
+def api_of(url: str, *, attempts: int = retries.ATTEMPTS, **options: Any) -> Api:
     api = Api(url, headers={"authorization": SECRET}, secrets=(SECRET,), **options)
     api.attempts = attempts
     return api
@@ -126,12 +127,19 @@ def test_trying_again_ends_after_so_many_attempts(
 ) -> None:
     with mocked(answer) as api, pytest.raises(error, match=r"vendor\.example"):
         api.get("/log")
-    assert len(slept) == module.ATTEMPTS - 1
+    assert len(slept) == retries.ATTEMPTS - 1
     assert min(slept) >= 0.1, "trying again became a busy loop"
 
 
+def test_a_body_that_was_packed_twice_is_refused() -> None:
+    twice = httpx.Response(200, content=gzip(gzip(b"{}")), headers={"content-encoding": "gzip, gzip"})
+    with mocked(lambda request: twice) as api, pytest.raises(UnexpectedResponse, match="packed twice"):
+        api.get("/log")
+    assert api.requests == 1
+
+
 def test_the_wait_between_tries_grows(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BACKOFF", tenacity.wait_exponential(multiplier=0.5, max=60))
+    monkeypatch.setattr(retries, "BACKOFF", tenacity.wait_exponential(multiplier=0.5, max=60))
     with mocked(answer_of(500)) as api, pytest.raises(Unavailable):
         api.get("/log")
     assert slept == sorted(slept)
@@ -213,7 +221,7 @@ def test_a_thread_does_not_wait_for_longer_than_a_minute_but_gives_up_until_the_
             with pytest.raises(RateLimited) as raised:
                 api.get("/log")
             assert raised.value.retry_after is not None
-            assert 55 < raised.value.retry_after <= module.LONGEST_RETRY_AFTER
+            assert 55 < raised.value.retry_after <= retries.LONGEST_RETRY_AFTER
         assert api.requests == 1
 
 

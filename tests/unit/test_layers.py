@@ -27,7 +27,7 @@ LAYERS = (
     ("packing", "connector", "rows", "bulk"),
     ("database",),
     ("api", "schema"),
-    ("migrations.upgrade",),
+    ("columns", "retries", "migrations.upgrade"),
     (
         "limit",
         "lines",

@@ -19,6 +19,7 @@ from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Record, from_json
 from flagtrail.gather import Gathering, enter
 from flagtrail.packing import Packing
+from flagtrail.recount import recount
 from flagtrail.revisions import Added, Writing
 from flagtrail.rows import Prepared, Reading, Row, prepared
 from flagtrail.schema import GAP, SOURCE, STREAM, VERDICT
@@ -141,6 +142,11 @@ class Store:
             with guarded(self.shown), self.engine.connect() as connection:
                 driver: Any = connection.connection
                 driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def recount(self) -> bool:
+        """Count everything anew if the counts are not those of the table, and return whether it was so."""
+        with guarded(self.shown):
+            return recount(self.engine)
 
     def record(self, connection: Connection, body: bytes) -> Record:
         """Return a kept record; raises StoreError when it cannot be unpacked."""

@@ -210,8 +210,26 @@ def test_what_was_spoilt_is_made_anew(store: Store) -> None:
         if connection.dialect.name == "sqlite":
             connection.execute(text("INSERT INTO search (search) VALUES ('delete-all')"))
     assert count_by_stream(store) == {}
-    rebuild(store.engine)
+    assert store.recount()
     check(store, mess.made, 10)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    "spoilt", ["UPDATE tally SET linked = linked + 1", "DELETE FROM total", "UPDATE total SET events = 0"]
+)
+def test_a_count_that_is_wrong_is_found(store: Store, spoilt: str) -> None:
+    mess = Mess(store, 5)
+    for _ in range(20):
+        mess.write()
+        mess.behind()
+    Gathering(store.engine).catch_up()
+    counted = kept(store)
+    assert not store.recount(), "what is right was called wrong"
+    with writing(store.engine) as connection:
+        connection.execute(text(spoilt))
+    assert store.recount()
+    assert kept(store) == counted
 
 
 def test_a_cursor_that_is_none_is_refused(store: Store) -> None:

@@ -21,6 +21,7 @@ LAYERS = (
     ("numbers", "query", "verdicts"),
     ("counts",),
     ("source", "store", "walk"),  # know one thing each
+    ("recount",),
     ("revisions", "gather", "covering"),
     ("search",),
     ("conditions",),

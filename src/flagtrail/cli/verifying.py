@@ -18,6 +18,7 @@ from flagtrail.cli.showing import (
     plain_table,
     plain_verdict,
     print_json,
+    say,
     say_errors,
     titled,
 )
@@ -49,6 +50,8 @@ def verify(
     with Store(store_url(settings, config)) as store:
         window = Window(first, last)
         reports = at_once(sources, store, lambda session, bar: verify_source(session, window, method, bar), quiet=quiet)
+        if deep and store.recount():
+            say("the counts that are kept were not those of the table; everything was counted anew")
     if output is Simple.JSON:
         print_json([_plain(report) for report in reports])
     else:

@@ -38,6 +38,8 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.memory --write)
 	$(if $(ARGS),,$(RUN) benchmarks.record startup)
 	$(if $(ARGS),,$(RUN) benchmarks.record fetching)
+	$(if $(ARGS),,$(RUN) benchmarks.record asking)
+	$(if $(ARGS),,$(RUN) benchmarks.record packing)
 	$(if $(ARGS),,$(RUN) benchmarks.record inserting)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database sqlite --rows $(ROWS))
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))

@@ -23,8 +23,8 @@ else:
 
 SAMPLES = 1000  # records that a dictionary is learnt from
 LARGEST_SAMPLE = 8192  # bytes; a longer one would fill the dictionary by itself, and memory
-SIZE = 32_768  # bytes of a dictionary; twice as many save 3 % more of LaunchDarkly's records
-LEVEL = 3  # 6 saves another 15 % for three times the work
+SIZE = 32_768  # bytes of a dictionary; twice as many save 1 % more of LaunchDarkly's records
+LEVEL = 3  # 6 saves another 14 % for nearly four times the work; see benchmarks/RESULTS.md
 OPTIONS: dict[int, int] = {zstd.CompressionParameter.compression_level: LEVEL}
 
 

@@ -140,7 +140,11 @@ def verify(
     ] = None,
     until: Annotated[str | None, typer.Option(help="Up to when, not included; the same forms.")] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Read everything again, and compare ids and contents; else numbers. Also counts the table anew if need be.")
+        bool,
+        typer.Option(
+            "--deep",
+            help="Read everything again, and compare ids and contents; else numbers.",
+        ),
     ] = False,
     config: ConfigOption = None,
     source: SourceOption = None,

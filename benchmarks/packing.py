@@ -35,14 +35,13 @@ def main() -> None:
             continue
         plain = sum(map(len, others)) / len(others)
         print(f"\n{kind}: {len(others):,} records of {plain:,.0f} bytes")
-        print(
-            f"{'dictionary':>10} {'level':>6} {'bytes':>7} {'us packing':>11} {'unpacking':>10} {'x bytes':>8} {'x CPU':>6}"
-        )
+        heads = f"{'us packed':>10} {'unpacked':>9} {'x bytes':>8} {'x CPU':>6}"
+        print(f"{'dictionary':>10} {'level':>6} {'bytes':>7} {heads}")
         reference = measured(learnt, others, SIZE, LEVEL)
         for size, level in WAYS:
             took = measured(learnt, others, size, level)
             ratios = f"{took[0] / reference[0]:>8.2f} {took[1] / reference[1]:>6.2f}"
-            print(f"{size or 'none':>10} {level:>6} {took[0]:>7.0f} {took[1]:>11.1f} {took[2]:>10.1f} {ratios}")
+            print(f"{size or 'none':>10} {level:>6} {took[0]:>7.0f} {took[1]:>10.1f} {took[2]:>9.1f} {ratios}")
 
 
 def made() -> dict[str, list[bytes]]:

@@ -23,10 +23,10 @@ LAYERS = (
     ("source", "store", "walk"),  # know one thing each
     ("revisions", "gather"),
     ("search",),
-    ("conditions",),
+    ("conditions", "vocabulary"),
     ("packing", "connector", "rows", "bulk"),
     ("database",),
-    ("api", "schema"),
+    ("api", "schema", "people"),
     ("migrations.upgrade",),
     (
         "limit",

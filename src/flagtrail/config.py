@@ -270,6 +270,8 @@ def _right_form(detail: Any, place: str) -> str:
         return "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
     if detail["type"] == "list_type" and place in NAMED_BY:
         return f"write [[{place}]] with two brackets before each {place}"
+    if detail["type"] == "string_too_short":
+        return "must not be empty"
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"write [{place}] above its settings" if place else "write its settings as name = value"
     return str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")

@@ -11,7 +11,6 @@ from flagtrail_configcat.simulation.account import TRAVEL
 from flagtrail_configcat.simulator import ConfigCatSimulator
 from flagtrail_configcat.vocabulary import MEANINGS
 
-
 # The values of `AuditLogType`: https://api.configcat.com/docs, August 2026.
 DOCUMENTED = """
     apiKeyAdded apiKeyConnected apiKeyRemoved autoProvisioningConfigurationChanged autoProvisioningEnabledChanged

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from flagtrail.event import ActorKind
 
-PEOPLE = (ActorKind.MEMBER, ActorKind.UNKNOWN)  # kinds of actors whose names may be those of persons
+HUMAN = (ActorKind.MEMBER, ActorKind.UNKNOWN)  # kinds of actors whose names may be those of persons
 
 
 def _address(text: str) -> str:
@@ -78,7 +78,7 @@ class People:
         """
         email, id, name, kind = row["actor_email"], row["actor_id"], row["actor_name"], row["actor_kind"]
         found = self._known(email) or self._known(id)
-        if found is None and not email and kind in PEOPLE:
+        if found is None and not email and kind in HUMAN:
             found = self._known(name)
         if found is not None:
             return Person(_folded(found.email), found.name or name or found.email)

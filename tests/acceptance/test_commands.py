@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from flagtrail.event import Action
 from flagtrail.testing import faults
 from flagtrail.testing.configured import write_config
 from flagtrail.testing.simulator import Simulator
@@ -142,6 +143,11 @@ def test_status_shows_coverage_as_a_bar_and_as_json(synced: Path, flagtrail: Fla
     told = json.loads(flagtrail("status", "-o", "json").stdout)
     assert all(stream["gaps"] == [] and stream["covered_share"] == 1 for stream in told["streams"])
     assert sum(stream["events"] for stream in told["streams"]) >= 600
+    kept = {each["action"]: each["events"] for each in told["unmapped_actions"]}
+    with sqlite3.connect(synced.parent / "trail.db") as connection:
+        counted = connection.execute("SELECT action, count(*) FROM event GROUP BY 1").fetchall()
+    assert kept == {action: count for action, count in counted if action not in set(Action)}
+    assert f"actions in the vendor's own words, for want of a verb: {min(kept)} ({kept[min(kept)]})" in shown.stdout
 
 
 def test_plain_sql_reads_the_table(synced: Path) -> None:

@@ -11,6 +11,7 @@ from flagtrail import __version__
 from flagtrail.cli import app
 from flagtrail.config import SourceSettings, StoreSettings, load
 from flagtrail.example import EXAMPLE
+from flagtrail.people import PersonSettings
 from flagtrail.schema import describe
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,7 @@ def test_the_readme_names_no_command_and_no_option_that_does_not_exist() -> None
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    for prefix, settings in (("store", StoreSettings), ("source", SourceSettings)):
+    for prefix, settings in (("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings)):
         for name in settings.model_fields:
             assert f"| `{prefix}.{name}` |" in README
 
@@ -50,7 +51,7 @@ def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest
 
 
 def test_the_example_config_names_every_setting() -> None:
-    for name in [*StoreSettings.model_fields, *SourceSettings.model_fields]:
+    for name in [*StoreSettings.model_fields, *SourceSettings.model_fields, *PersonSettings.model_fields]:
         assert re.search(rf"^#? ?{name} = ", EXAMPLE, re.MULTILINE), name
 
 

@@ -24,10 +24,10 @@ LAYERS = (
     ("recount",),
     ("revisions", "gather", "covering"),
     ("search",),
-    ("conditions",),
+    ("conditions", "vocabulary"),
     ("packing", "connector", "rows", "bulk"),
     ("database",),
-    ("api", "schema"),
+    ("api", "schema", "people"),
     ("columns", "retries", "migrations.upgrade"),
     (
         "limit",

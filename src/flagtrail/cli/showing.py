@@ -31,9 +31,9 @@ FORMULA = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")  # the last four are ful
 CONTROL = dict.fromkeys([*range(32), *range(127, 160)])
 COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "actor_kind", "actor_id", "actor_name",
            "actor_email", "action", "vendor_action", "object_kind", "object_key", "object_name", "project",
-           "environment", "organization", "location", "summary", "comment", "changes", "impact", "truncated",
-           "provisional", "change_set", "related_event", "url", "first_seen_at", "revision", "vanished_at",
-           "vanished_reason")  # fmt: skip
+           "project_name", "environment", "environment_name", "organization", "location", "summary", "comment",
+           "changes", "impact", "truncated", "provisional", "change_set", "related_event", "url", "first_seen_at",
+           "revision", "vanished_at", "vanished_reason")  # fmt: skip
 WIDE = 110  # columns of a terminal from which on the environment has a column of its own
 VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}

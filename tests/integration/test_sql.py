@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
 
 from flagtrail.connector import Stream
 from flagtrail.database import writing
@@ -205,9 +206,14 @@ WRITES_OF = {
 }
 
 
-def test_nothing_can_be_changed(trail: Store) -> None:
+@pytest.mark.parametrize("first_word_counts", [True, False])
+def test_nothing_can_be_changed(trail: Store, first_word_counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     before = answer(trail, "SELECT * FROM event ORDER BY number")
-    for statement in (*WRITES, *WRITES_OF[trail.engine.dialect.name]):
+    statements = [*WRITES, *WRITES_OF[trail.engine.dialect.name]]
+    if not first_word_counts:  # which makes a plainer message, and nothing depends on it
+        monkeypatch.setattr("flagtrail.sql.BEGINS", re.compile(""))
+        statements = [each for each in statements if each.strip("; ")]
+    for statement in statements:
         assert refused(trail, statement), statement
     assert answer(trail, "SELECT * FROM event ORDER BY number") == before
     assert len(before) == 42
@@ -280,9 +286,10 @@ def test_a_role_that_may_only_read_can_ask_and_nothing_else(postgres: Callable[[
     with Store(as_reader, create=False) as store:
         assert answer(store, "SELECT count(*) AS n FROM change") == [{"n": 41}]
         assert list(events(store, Query()))
-        with pytest.raises(Exception, match="permission denied"), store.engine.begin() as connection:
+        with store.engine.begin() as connection:
             connection.execute(text("SET TRANSACTION READ WRITE"))
-            connection.execute(text("DELETE FROM event"))
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                connection.execute(text("DELETE FROM event"))
 
 
 def test_duckdb_reads_the_exported_parquet(trail: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

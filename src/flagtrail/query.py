@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from flagtrail.conditions import Query, cursor_of, escaped, place_of
 from flagtrail.counts import histogram_of
@@ -14,7 +14,7 @@ from flagtrail.schema import EVENT, RECORD
 from flagtrail.store import Store
 from flagtrail.walk import Walk
 
-__all__ = ["Query", "cursor_of", "event", "events", "histogram", "place_of"]
+__all__ = ["Query", "cursor_of", "event", "events", "histogram", "place_of", "reading", "shown"]
 
 
 @contextmanager
@@ -31,14 +31,18 @@ def reading(store: Store) -> Iterator[Connection]:
 
 def events(store: Store, query: Query) -> Iterator[dict[str, Any]]:
     """Yield events as dicts with the columns of the table `event`, newest first."""
+    with reading(store) as connection:
+        yield from Walk(connection, query, shown()).rows()
+
+
+def shown() -> list[ColumnElement[Any]]:
+    """Return the columns of an event as they are shown: with the impact that its flag event tells."""
     effect = EVENT.alias("effect")
     impact = select(effect.c.impact).where(effect.c.related_event == EVENT.c.id).order_by(effect.c.occurred_at.desc())
-    shown = [
+    return [
         func.coalesce(column, impact.limit(1).scalar_subquery()).label("impact") if column.name == "impact" else column
         for column in EVENT.c
     ]
-    with reading(store) as connection:
-        yield from Walk(connection, query, shown).rows()
 
 
 def histogram(store: Store, query: Query, by: str | None, bucket: timedelta) -> dict[tuple[datetime, str | None], int]:

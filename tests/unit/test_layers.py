@@ -14,7 +14,7 @@ LAYERS = (
     ("testing",),  # simulators, the conformance suite; of the core only the demo uses it
     ("upkeep",),  # does the work
     ("verify",),
-    ("rounds", "sync"),
+    ("rounds", "sync", "follow", "sql"),
     ("compare", "details", "readers", "vanished"),
     ("jobs", "quiet", "trust"),
     ("again", "report", "holdings", "plan", "refusals", "status"),
@@ -24,7 +24,9 @@ LAYERS = (
     ("recount",),
     ("revisions", "gather", "covering"),
     ("search",),
-    ("conditions",),
+    ("conditions", "exports.parquet"),
+    ("exports.jsonl", "exports.csv", "exports.ocsf", "exports.ecs", "exports.cloudevents"),
+    ("exports.verbs", "exports.columns"),
     ("packing", "connector", "rows", "bulk"),
     ("database",),
     ("api", "schema"),
@@ -41,6 +43,8 @@ LAYERS = (
         "logs",
         "example",
         "words",
+        "exports",
+        "exports.files",
         "__init__",
     ),  # know nothing
 )

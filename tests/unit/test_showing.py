@@ -15,7 +15,9 @@ from rich.console import Console
 
 from flagtrail.cli import showing
 from flagtrail.cli.options import Form
-from flagtrail.cli.showing import COLUMNS, FORMULA, bar, dumps, events_table, plain, plain_table, write_events
+from flagtrail.cli.showing import bar, dumps, events_table, plain, plain_table, write_events
+from flagtrail.exports.columns import COLUMNS
+from flagtrail.exports.csv import FORMULA
 
 EVIL = "\x1b[31mred\x1b[0m\x07\x9b2J\r\n[bold red]x[/] \x00"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from flagtrail.cli.options import Form, Simple, moment
 from flagtrail.cli.showing import (
-    COLUMNS,
     dumps,
     local,
     out,
@@ -22,6 +21,7 @@ from flagtrail.cli.showing import (
 )
 from flagtrail.config import load, store_url
 from flagtrail.errors import ConfigError
+from flagtrail.exports.columns import COLUMNS
 from flagtrail.query import Query, cursor_of, event, place_of
 from flagtrail.query import events as find_events
 from flagtrail.status import outline
@@ -39,16 +39,22 @@ def open_store(config: Path | None) -> Store:
     return Store(store_url(load(config), config), create=False)
 
 
-def events(since: str | None, until: str | None, limit: int, output: Form, config: Path | None, **where: Any) -> None:
-    """Show changes, newest first; `where` holds what else a `Query` asks for."""
+def question(since: str | None, until: str | None, *, limit: int = 0, **where: Any) -> Query:
+    """Return what a command line asks for; `where` holds what else a `Query` has. Raises ConfigError."""
     if where.get("after"):
         try:
             place_of(where["after"])
         except ValueError as error:
             raise ConfigError(f"--after: {error}") from None
-    query = Query(since=moment(since), until=moment(until), limit=limit + 1 if limit else 0, **where)
+    query = Query(since=moment(since), until=moment(until), limit=limit, **where)
     if query.since and query.until and query.since >= query.until:
         raise ConfigError(f"--since {since} is not before --until {until}")
+    return query
+
+
+def events(since: str | None, until: str | None, limit: int, output: Form, config: Path | None, **where: Any) -> None:
+    """Show changes, newest first; `where` holds what else a `Query` asks for."""
+    query = question(since, until, limit=limit + 1 if limit else 0, **where)
     settings = load(config)
     with open_store(config) as store:
         check_known(store, source=query.source, vendor=query.vendor)
@@ -59,8 +65,7 @@ def events(since: str | None, until: str | None, limit: int, output: Form, confi
         if limit and count == limit and next(rows, None) is not None:
             say(f"the newest {limit} are shown, there are more: --after {last[0]} goes on; --limit 0 shows all")
         if output is Form.TABLE:
-            configured = [each.name for each in settings.source if query.source in (None, each.name)]
-            _say_completeness(store, query, configured if query.vendor is None else [])
+            say_completeness(store, query, [each.name for each in settings.source])
 
 
 def _noting_the_last(rows: Iterable[dict[str, Any]], last: list[str]) -> Iterator[dict[str, Any]]:
@@ -118,8 +123,9 @@ def check_known(store: Store, **wanted: str | None) -> None:
             raise ConfigError(f"there is no {name} {value!r} in this database; there is: {', '.join(known)}")
 
 
-def _say_completeness(store: Store, query: Query, configured: list[str]) -> None:
-    """Tell under a table of events how far it can be trusted."""
+def say_completeness(store: Store, query: Query, sources: list[str]) -> None:
+    """Tell beside events how far they can be trusted; the sources are those of the config."""
+    configured = [name for name in sources if query.source in (None, name)] if query.vendor is None else []
     seen = store.sources()
     looks = [look for look in seen if query.source in (None, look.source) and query.vendor in (None, look.vendor)]
     streams = outline(store, {look.source for look in looks})

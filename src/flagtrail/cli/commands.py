@@ -4,14 +4,16 @@ So `flagtrail --help` is quick, and a command imports only what it needs.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flagtrail.cli.options import ConfigOption, Form, OutputOption, QuietOption, Simple, SourceOption
+from flagtrail.exports import Format
 
 SELDOM = (20_000, 20, 20)  # new objects, and rounds, before garbage is looked for: parsed pages are many, and no cycles
 
@@ -185,13 +187,21 @@ def events(
         bool, typer.Option("--linked", help="Also the flag events whose impact stands on their audit entry anyway.")
     ] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many, newest first; 0 for all.")] = 50,
-    after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where the last page ended.")] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="Go on where the last page, or the last --follow, ended.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show the last ones, and then each one as it is stored.")
+    ] = False,
     output: Annotated[Form, typer.Option("--output", "-o", help="How they are written.")] = Form.TABLE,
     config: ConfigOption = None,
 ) -> None:
     """Show changes, newest first.
 
     A time without a zone is in your own zone; the table shows times in it too. JSON and CSV are in UTC.
+
+    With --follow they come oldest first, each once, in the order in which they are stored, until Ctrl-C. One that the
+    vendor changes later is not shown again.
 
     Examples:
 
@@ -200,12 +210,87 @@ def events(
       flagtrail events --object 'checkout*' --action turned_off
 
       flagtrail events --since 2026-07-01 --until 2026-10-01 --project payments --limit 0 -o csv > q3.csv
+
+      flagtrail events --follow --environment production
     """
     with importing():
         from flagtrail.cli import asking
-    where = {"vendor": vendor, "source": source, "project": project, "environment": environment, "actor": actor,
-             "action": action, "object": object, "text": text, "linked": linked, "after": after}  # fmt: skip
+    where: dict[str, Any] = {
+        "vendor": vendor, "source": source, "project": project, "environment": environment, "actor": actor,
+        "action": action, "object": object, "text": text, "linked": linked, "after": after,
+    }  # fmt: skip
+    if follow:
+        with importing():
+            from flagtrail.cli import following
+        following.events(since, until, limit, output, config, **where)
+        return
     asking.events(since, until, limit, output, config, **where)
+
+
+def with_filters_of(other: Callable[..., None], *, without: set[str]) -> Callable[[Callable[..., None]], Any]:
+    """Return what gives a command all options of another but some: it gets them as `**where`."""
+
+    def filtered(command: Callable[..., None]) -> Callable[..., None]:
+        own = signature(command)
+        mine = [each for each in own.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+        filters = [each for name, each in signature(other).parameters.items() if name not in without]
+        told: Any = command
+        told.__signature__ = own.replace(parameters=[*filters, *mine])
+        return command
+
+    return filtered
+
+
+@with_filters_of(events, without={"limit", "after", "follow", "output", "config"})
+def export(
+    form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.JSONL,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file, or for Parquet the folder; else it goes to stdout.")
+    ] = None,
+    config: ConfigOption = None,
+    quiet: QuietOption = False,
+    **where: Any,
+) -> None:
+    """Write changes for other programs, newest first, with the filters of `events`; docs/export.md describes the forms.
+
+    A file appears whole or not at all. Parquet makes a folder with a file for each month, and replaces the months that
+    are exported again.
+
+    Examples:
+
+      flagtrail export --format csv --since 2026-07-01 --until 2026-10-01 --out q3.csv
+
+      flagtrail export --format parquet --linked --out trail
+
+      flagtrail export --format ocsf --since 1d | gzip > changes.ocsf.jsonl.gz
+    """
+    with importing():
+        from flagtrail.cli import exporting
+    exporting.export(form, out, config, quiet=quiet, **where)
+
+
+def sql(
+    statement: Annotated[str, typer.Argument(help="One SELECT; - reads it from stdin.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many rows; 0 for all.")] = 1000,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that it may take.")] = 30,
+    output: Annotated[
+        Form | None, typer.Option("--output", "-o", help="How they are written; a table, or jsonl in a pipe.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Ask the database with SQL; nothing can be changed. docs/schema.md and docs/sql.md describe what there is.
+
+    Examples:
+
+      flagtrail sql "select day, sum(changes) as changes from daily group by day order by day desc limit 14"
+
+      flagtrail sql "select * from completeness where covered < 1"
+
+      flagtrail sql - -o csv < report.sql > report.csv
+    """
+    with importing():
+        from flagtrail.cli import querying
+    querying.sql(statement, limit, timeout, output, config)
 
 
 def show(
@@ -290,4 +375,4 @@ def demo(
     playing.play(folder, entries=entries, once=once)
 
 
-COMMANDS = (init, check, sync, backfill, run, verify, events, show, status, connectors, demo)
+COMMANDS = (init, check, sync, backfill, run, verify, events, show, export, sql, status, connectors, demo)

@@ -1,8 +1,7 @@
 """Shows results to people and to programs: tables, JSON, JSON lines, CSV, bars and messages."""
 
-import csv
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flagtrail.cli.options import Form
+from flagtrail.exports.columns import COLUMNS
 from flagtrail.window import iso
 
 if TYPE_CHECKING:
@@ -26,14 +26,7 @@ class _Output(Console):
 out = _Output(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-# The first characters that make a spreadsheet run a cell as a formula (OWASP, "CSV injection").
-FORMULA = tuple("=+-@\t\r\n\0\uff1d\uff0b\uff0d\uff20")  # the last four are full-width
 CONTROL = dict.fromkeys([*range(32), *range(127, 160)])
-COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "actor_kind", "actor_id", "actor_name",
-           "actor_email", "action", "vendor_action", "object_kind", "object_key", "object_name", "project",
-           "environment", "organization", "location", "summary", "comment", "changes", "impact", "truncated",
-           "provisional", "change_set", "related_event", "url", "first_seen_at", "revision", "vanished_at",
-           "vanished_reason")  # fmt: skip
 WIDE = 110  # columns of a terminal from which on the environment has a column of its own
 VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
@@ -93,36 +86,48 @@ def _instants(value: Any) -> Any:
 
 def write_events(rows: Iterable[dict[str, Any]], form: Form) -> int:
     """Write events to stdout as they come, and return how many there were."""
-    count = 0
     if form is Form.TABLE:
         found = list(rows)
         out.print(events_table(found) if found else Text("no events match", style="dim"))
         return len(found)
-    writer = csv.writer(sys.stdout)
-    if form is Form.CSV:
-        writer.writerow(COLUMNS)
-    for count, row in enumerate(rows, start=1):
-        if form is Form.CSV:
-            writer.writerow([_cell(row[name]) for name in COLUMNS])
-        elif form is Form.JSONL:
-            sys.stdout.write(dumps({name: row[name] for name in COLUMNS}) + "\n")
-        else:
-            sys.stdout.write("[\n " if count == 1 else ",\n ")
-            sys.stdout.write(dumps({name: row[name] for name in COLUMNS}))
+    counted_rows = Counting(rows)
     if form is Form.JSON:
-        sys.stdout.write("\n]\n" if count else "[]\n")
+        write_json({name: row[name] for name in COLUMNS} for row in counted_rows)
+    else:
+        from flagtrail.exports import Format, lines  # a table does without it
+
+        write_bytes(lines(Format(form), counted_rows))
+    return counted_rows.count
+
+
+class Counting:
+    """Rows that are counted as they pass."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.rows, self.count = rows, 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for row in self.rows:
+            self.count += 1
+            yield row
+
+
+def write_bytes(chunks: Iterable[bytes]) -> None:
+    """Write to stdout as it comes, in UTF-8 whatever the terminal's encoding: it is data."""
     sys.stdout.flush()
-    return count
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
 
 
-def _cell(value: Any) -> str | int:
-    """Return a CSV cell; one that a spreadsheet would run gets an apostrophe first."""
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return value
-    text = value if isinstance(value, str) else iso(value) if isinstance(value, datetime) else dumps(value)
-    return "'" + text if text.startswith(FORMULA) else text
+def write_json(values: Iterable[Any]) -> None:
+    """Write a JSON list to stdout as it comes, a line for each value."""
+    first = True
+    for value in values:
+        sys.stdout.write(("[\n " if first else ",\n ") + dumps(value))
+        first = False
+    sys.stdout.write("[]\n" if first else "\n]\n")
+    sys.stdout.flush()
 
 
 def plain_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, right: Iterable[str] = ()) -> Table:

@@ -1,0 +1,88 @@
+"""What the command `export` does: events to a file, a folder or stdout, with a progress bar."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from flagtrail.cli.asking import check_known, open_store, question, say_completeness
+from flagtrail.cli.showing import Counting, counted, err, local, out, say, write_bytes
+from flagtrail.config import load
+from flagtrail.errors import ConfigError
+from flagtrail.exports import Format, files, lines
+from flagtrail.query import Query
+from flagtrail.query import events as find_events
+
+EACH = 500  # events, between two movements of the bar
+NO_FILTER = {"since", "until", "limit", "after"}
+
+
+def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool, **where: Any) -> None:
+    """Write the events that are asked for; `where` holds what `question` takes."""
+    query = question(**where)
+    if place is not None and str(place) == "-":
+        place = None
+    _check(form, place)
+    settings = load(config)
+    with open_store(config) as store:
+        check_known(store, source=query.source, vendor=query.vendor)
+        rows = Counting(find_events(store, query))
+        with _progress(quiet or (place is None and out.is_terminal)) as bar:
+            moving = _moving(rows, bar)
+            if place is None:
+                write_bytes(lines(form, moving))
+            else:
+                _write(form, place, moving, query)
+        where_to = f" in {place}" if place else ""
+        say(f"{counted(rows.count, 'event', 'events')}{where_to}")
+        say_completeness(store, query, [each.name for each in settings.source])
+
+
+def _check(form: Format, place: Path | None) -> None:
+    """Raise ConfigError when the events cannot go where they shall."""
+    if form is Format.PARQUET:
+        if place is None:
+            raise ConfigError("Parquet is a folder of files: name it with --out FOLDER")
+        if place.exists() and not place.is_dir():
+            raise ConfigError(f"{place} is a file, and Parquet is a folder of them: name another with --out")
+    elif place is not None and place.is_dir():
+        raise ConfigError(f"{place} is a folder: name a file in it, such as --out {place / 'events'}.{form}")
+    if place is not None and not place.resolve().parent.is_dir():
+        raise ConfigError(f"the folder {place.parent} of --out does not exist; make it, or name another")
+
+
+def _write(form: Format, place: Path, rows: Iterator[dict[str, Any]], query: Query) -> None:
+    try:
+        if form is Format.PARQUET:
+            from flagtrail.exports import parquet  # which imports what is large
+
+            parquet.write(rows, place, since=query.since, until=query.until, question=_filters(query))
+        else:
+            files.write(place, lines(form, rows))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"{place} cannot be written: {error.strerror or error}; nothing of it was replaced") from None
+
+
+def _filters(query: Query) -> str:
+    """Return the filters of a question as text, the same for the same ones."""
+    told = {name: value for name, value in asdict(query).items() if name not in NO_FILTER and value}
+    return " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in sorted(told.items()))
+
+
+def _moving(rows: Counting, bar: Progress) -> Iterator[dict[str, Any]]:
+    """Yield events, and show how many there were, and how far back."""
+    task = bar.add_task("exporting", total=None, events=0, at="")
+    for row in rows:
+        yield row
+        if rows.count % EACH == 0:
+            bar.update(task, events=rows.count, at=local(row["occurred_at"], seconds=False))
+    bar.update(task, events=rows.count)
+
+
+def _progress(quiet: bool) -> Progress:
+    told = TextColumn("{task.fields[events]:,} events, back to {task.fields[at]}")
+    return Progress(SpinnerColumn(), told, console=err, disable=quiet or not err.is_terminal, transient=True)

@@ -1,0 +1,69 @@
+"""What `flagtrail events --follow` does: the last events, and then each one as it is stored."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from flagtrail.cli.asking import check_known, open_store, question
+from flagtrail.cli.options import Form
+from flagtrail.cli.showing import events_table, out, say, write_bytes
+from flagtrail.errors import ConfigError
+from flagtrail.exports import Format, lines
+from flagtrail.follow import AT_ONCE, follow, number_of, position_of, start
+from flagtrail.query import Query
+from flagtrail.query import events as find_events
+from flagtrail.store import Store
+
+
+def events(
+    since: str | None, until: str | None, limit: int, output: Form, config: Path | None, *, after: str | None,
+    **where: Any,
+) -> None:  # fmt: skip
+    """Show the last events, or those after a position, and then each one as it is stored, until interrupted."""
+    if output is Form.JSON:
+        raise ConfigError("--follow has no end, as a JSON list would need: write -o jsonl")
+    query = question(since, until, **where)
+    if after is not None:
+        try:
+            number_of(after)
+        except ValueError as error:
+            raise ConfigError(f"--after: {error}; --follow takes what the last --follow told when it ended") from None
+    position, header = after, True
+    with open_store(config) as store:
+        check_known(store, source=query.source, vendor=query.vendor)
+        try:
+            for rows, then in _blocks(store, query, after, limit):
+                if not rows:
+                    position = then
+                    continue
+                if output is Form.TABLE:
+                    out.print(events_table(rows))
+                else:
+                    write_bytes(islice(lines(Format(output), rows), 0 if header or output is not Form.CSV else 1, None))
+                header, position = False, then
+        except ValueError as error:
+            raise ConfigError(f"--after: {error}") from None
+        except KeyboardInterrupt:
+            if position:
+                say(f"to go on from here: --follow --after {position}")
+            raise
+
+
+def _blocks(store: Store, query: Query, after: str | None, limit: int) -> Iterator[tuple[list[dict[str, Any]], str]]:
+    """Yield events that come together, and the position after them; the first block are the last ones by now."""
+    position = after
+    if position is None:
+        position = start(store)
+        assert position is not None, "nobody stops it"
+        found = list(find_events(store, replace(query, limit=limit))) if limit else []
+        upto = number_of(position)
+        yield [row for row in reversed(found) if row["number"] <= upto], position
+    block: list[dict[str, Any]] = []
+    for row in follow(store, query, position):
+        if row is not None:
+            block.append(row)
+        if block and (row is None or len(block) == AT_ONCE):
+            yield block, position_of(block[-1])
+            block = []

@@ -17,13 +17,16 @@ LAYERS = (
     ("rounds", "sync"),
     ("compare", "details", "readers", "vanished"),
     ("jobs", "quiet", "trust"),
-    ("again", "report", "holdings", "plan", "refusals", "status"),
+    ("again", "report", "holdings", "plan", "refusals", "completeness"),
+    ("status",),
     ("numbers", "query", "verdicts"),
-    ("counts",),
+    ("counts", "histogram"),
     ("source", "store", "walk"),  # know one thing each
     ("revisions", "gather"),
     ("search",),
     ("conditions",),
+    ("language",),
+    ("question",),
     ("packing", "connector", "rows", "bulk"),
     ("database",),
     ("api", "schema"),
@@ -40,6 +43,8 @@ LAYERS = (
         "logs",
         "example",
         "words",
+        "fields",
+        "impact",
         "__init__",
     ),  # know nothing
 )

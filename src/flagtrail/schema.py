@@ -253,6 +253,9 @@ class TallyRow(SQLModel, table=True):
     hour: datetime = Field(primary_key=True, sa_type=Instant, description="its start")
     vendor: str = Field(primary_key=True, description="launchdarkly, configcat")
     source: str = Field(primary_key=True, description="name of the source")
+    environment: str = Field(
+        primary_key=True, description="the one environment that was changed; empty: none or several"
+    )
     events: int = Field(description="how many events")
     linked: int = Field(description="how many of them are flag events whose audit entry is in the table")
 
@@ -268,6 +271,7 @@ class TotalRow(SQLModel, table=True):
     vendor: str = Field(primary_key=True, description="launchdarkly, configcat")
     action: str = Field(primary_key=True, description="the shared verb, or the vendor's word when no verb fits")
     events: int = Field(description="how many events")
+    linked: int = Field(description="how many of them are flag events whose audit entry is in the table")
 
 
 class FacetRow(SQLModel, table=True):
@@ -276,7 +280,7 @@ class FacetRow(SQLModel, table=True):
     __tablename__ = "facet"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    field: str = Field(primary_key=True, description="actor, object, word")
+    field: str = Field(primary_key=True, description="actor, object, word, and fields such as environment")
     value: str = Field(primary_key=True, description="the value; several that belong together are divided by U+001F")
 
 

@@ -19,8 +19,8 @@ class StreamStatus:
 
     `wanted` ends where it could be covered at the last sync: at the vendor's time less the settling time. `verdicts`
     are the newest on each moment. `healed` counts the entries that verifications found missing, `vanished` those that
-    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched. `first_age`
-    is how old the oldest event was when it was stored.
+    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched, at least so
+    many if there are `more_details`. `first_age` is how old the oldest event was when it was stored.
     """
 
     state: StreamState
@@ -32,6 +32,7 @@ class StreamStatus:
     healed: int = 0
     vanished: Mapping[str, int] = field(default_factory=dict)
     details_open: int = 0
+    more_details: bool = False
     first_age: timedelta | None = None
 
     @property
@@ -119,7 +120,8 @@ def status(store: Store, source: str | None = None) -> list[StreamStatus]:
                     verdicts=current(verdicts),
                     healed=sum(verdict.found for verdict in verdicts),
                     vanished=vanished.get(name, {}),
-                    details_open=waiting.get(name, 0),
+                    details_open=waiting[name].number if name in waiting else 0,
+                    more_details=name in waiting and waiting[name].at_least,
                     first_age=first_age(store, *name),
                 )
             )

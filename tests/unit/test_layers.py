@@ -17,14 +17,17 @@ LAYERS = (
     ("rounds", "sync", "follow", "sql"),
     ("compare", "details", "readers", "vanished"),
     ("jobs", "quiet", "trust"),
-    ("again", "report", "holdings", "plan", "refusals", "status"),
+    ("again", "report", "holdings", "plan", "refusals", "completeness"),
+    ("status",),
     ("numbers", "query", "verdicts"),
-    ("counts",),
+    ("counts", "histogram"),
     ("source", "store", "walk"),  # know one thing each
     ("recount",),
     ("revisions", "gather", "covering"),
     ("search",),
     ("conditions", "exports.parquet"),
+    ("language",),
+    ("question",),
     ("exports.jsonl", "exports.csv", "exports.ocsf", "exports.ecs", "exports.cloudevents"),
     ("exports.verbs", "exports.columns"),
     ("packing", "connector", "rows", "bulk"),
@@ -45,6 +48,8 @@ LAYERS = (
         "words",
         "exports",
         "exports.files",
+        "fields",
+        "impact",
         "__init__",
     ),  # know nothing
 )

@@ -143,8 +143,9 @@ def _finding_lines(streams: list[StreamStatus]) -> Iterator[Text]:
             gone = counted(count, "entry is", "entries are")
             yield Text(f"  {title}: {gone} no longer shown by the vendor: {_meaning(reason)}", style=style)
         if stream.details_open:
+            more = "more than " if stream.more_details else ""
             waiting = counted(stream.details_open, "entry waits", "entries wait")
-            yield Text(f"  {title}: {waiting} for the full form, with before and after", style="dim")
+            yield Text(f"  {title}: {more}{waiting} for the full form, with before and after", style="dim")
 
 
 def _meaning(reason: str) -> str:
@@ -224,5 +225,6 @@ def _plain_status(stream: StreamStatus, look: SourceState | None) -> dict[str, A
         "vanished": stream.vanished,
         "ages_out_at": stream.ages_out_at,
         "details_open": stream.details_open,
+        "more_details": stream.more_details,
         "likely_retention_seconds": stream.likely_retention.total_seconds() if stream.likely_retention else None,
     }

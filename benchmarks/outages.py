@@ -3,8 +3,8 @@
 Nothing here knows how suspects are ranked. What is assumed of the world, so that anybody may disagree:
 
 * People change things in working hours, between 6 and 40 an hour in all, two of three at LaunchDarkly. A third of it is
-  in production, and half of what is done to flags changes what users get. A few flags have most of the changes. One
-  change in six is an automation's, some of which toggle the same flags all day, in production too.
+  in production, and two thirds of what is done to flags change what users get. A few flags have most of the changes.
+  One change in six is an automation's, some of which toggle the same flags all day, in production too.
 * A cause is of the same kinds, in the same environments, by the same people as the rest; it is rather an unusual flag,
   a large step, a measured impact, but also the opposite of each. One in 20 is an automation's.
 * What is noticed is noticed late: 6 minutes in the middle, a log-normal tail up to the hour that is looked at. Clocks
@@ -16,7 +16,6 @@ Nothing here knows how suspects are ranked. What is assumed of the world, so tha
 """
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, NamedTuple
@@ -56,7 +55,7 @@ ORDINARY, CAUSE = (25, 30, 25, 20), (4, 14, 32, 50)
 
 
 class Incident(NamedTuple):
-    """A moment at which something was noticed, and the id of the event that was the cause; `kind` says of which sort."""
+    """A moment at which something was noticed, the id of the event that was the cause, and its sort."""
 
     moment: datetime
     cause: str
@@ -229,7 +228,10 @@ class Company:
             steps = (0, 5, 10, 25, 50, 100) if not cause else (0, 10, 50, 100)
             at = self.made.randrange(len(steps) - 1)
             weights = [steps[at] * 1000, steps[at + 1] * 1000]
-            versions = tuple(self._version(place, fallthrough=_rollout(weight)) for weight in weights)
+            versions = (
+                self._version(place, fallthrough=_rollout(weights[0])),
+                self._version(place, fallthrough=_rollout(weights[1])),
+            )
             return ("updateFallthrough", "updated the flag", *versions)
         rule = {"_id": f"rule{next(self._ids)}", "variation": 0, "clauses": [{"attribute": "country", "op": "in",
                 "values": [self.made.choice(("PT", "NO", "JP"))], "negate": False}]}  # fmt: skip
@@ -248,7 +250,14 @@ class Company:
         return f"{kind}Flag", f"{kind}d the flag", None, None
 
     def _version(self, place: str, **values: Any) -> dict[str, Any]:
-        settings = {"on": True, "offVariation": 1, "fallthrough": {"variation": 0}, "rules": [], "targets": [], **values}
+        settings = {
+            "on": True,
+            "offVariation": 1,
+            "fallthrough": {"variation": 0},
+            "rules": [],
+            "targets": [],
+            **values,
+        }
         return {"variations": [{"_id": "v0", "value": True}, {"_id": "v1", "value": False}],
                 "environments": {place: settings}}  # fmt: skip
 
@@ -301,7 +310,8 @@ class Company:
 
     def _somewhere(self, places: dict[str, tuple[str, ...]]) -> tuple[str, str]:
         outer = self.made.choice(list(places))
-        return outer, places[outer][int(len(places[outer]) * self.made.random() ** 1.3)]
+        live = self.made.random() < 1 / 3
+        return outer, self.made.choice([name for name in places[outer] if (name in LIVE) == live])
 
     def _skewed(self, values: list[str]) -> str:
         return values[int(len(values) * self.made.random() ** 2.5)]
@@ -316,8 +326,3 @@ class Company:
 def _rollout(weight: int) -> dict[str, Any]:
     shares = [{"variation": 0, "weight": weight}, {"variation": 1, "weight": 100_000 - weight}]
     return {"rollout": {"variations": shares}}
-
-
-def records(company: Company) -> Iterator[dict[str, Any]]:
-    """Yield the records of a company, oldest first."""
-    return (told.record for told in company.told)

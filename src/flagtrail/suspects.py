@@ -34,7 +34,7 @@ class Factor(NamedTuple):
 
 
 FACTORS: dict[str, Factor] = {
-    "nearness": Factor(-1.5, "for each doubling of the time that passed until the moment, beginning with 5 minutes"),
+    "nearness": Factor(-1.75, "for each doubling of the time that passed until the moment, beginning with 5 minutes"),
     "after": Factor(-6.0, "it was made more than a minute after the moment, and can only be meant if clocks differ"),
     "served": Factor(3.0, "this kind of change alters what users get"),
     "no effect": Factor(-4.0, "this kind of change alters nothing for users: names, tags, requests, people"),
@@ -45,14 +45,14 @@ FACTORS: dict[str, Factor] = {
     "medium impact": Factor(1.0, "the vendor measured that a good part of what is served changed"),
     "small impact": Factor(-0.5, "the vendor measured that little of what is served changed"),
     "no impact": Factor(-2.0, "the vendor measured that nothing else is served than before"),
-    "step": Factor(0.7, "for each doubling of the share of users that a rollout moved, less below 30 %"),
-    "few targets": Factor(-1.5, "it is about a few named targets only"),
+    "step": Factor(0.8, "for each doubling of the share of users that a rollout moved, less below 30 %"),
+    "few targets": Factor(-2.0, "it is about a few named targets only"),
     "undone": Factor(3.0, "it was put back soon after the moment: somebody's own answer to the incident"),
     "undone early": Factor(0.5, "it was put back before the moment, which may have been noticed late"),
     "undoes": Factor(-1.5, "it puts back what was there an hour before, or less"),
-    "first": Factor(0.7, "the object was not changed for 30 days before"),
+    "first": Factor(0.5, "the object was not changed for 30 days before"),
     "busy": Factor(-0.7, "for each doubling of the changes of the object in 30 days, beginning with 5"),
-    "automation": Factor(-1.0, "a token, an app or the vendor did it: most such changes are routine"),
+    "automation": Factor(-1.5, "a token, an app or the vendor did it: most such changes are routine"),
     "bulk": Factor(-1.5, "it is one of many changes of one save"),
 }
 """Every factor with its points: the whole model. A point doubles the suspicion."""

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -18,7 +17,6 @@ from flagtrail.cli.showing import (
     out,
     plain,
     plain_table,
-    plain_verdict,
     print_json,
     titled,
 )
@@ -28,12 +26,12 @@ from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAIN
 from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
+from flagtrail.status_json import MOMENT, is_quiet, status_as_json
 from flagtrail.store import Gap, SourceState
 from flagtrail.verdicts import Outcome
 from flagtrail.when import spoken
 
 CELLS, WIDE_CELLS = 12, 36  # characters of a coverage bar, in a narrow and in a wide terminal
-MOMENT = timedelta(seconds=30)  # in which one look writes down how it went
 SHOWN_STREAMS = 3  # streams that a line about a gap names
 
 
@@ -45,11 +43,7 @@ def status(source: str | None = None, output: Simple = Simple.TABLE, config: Pat
         looks = [state for state in store.sources() if source in (None, state.source)]
         unknown = unmapped(store, set(Action))
     if output is Simple.JSON:
-        looked = {look.source: look for look in looks}
-        rows = [_plain_status(stream, looked.get(stream.state.source)) for stream in found]
-        kept = [{"vendor": vendor, "action": action, "events": count} for (vendor, action), count in unknown.items()]
-        sources = [state._asdict() for state in looks]
-        print_json({"sources": sources, "streams": rows, "unmapped_actions": kept})
+        print_json(status_as_json(found, looks, unknown))
         return
     if not looks:
         out.print("nothing was synced yet; `flagtrail sync` reads every source")
@@ -90,7 +84,7 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
 
 def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Text]:
     """Yield a line about the streams that the daemon leaves alone for a while: their coverage ends earlier."""
-    quiet = [stream for stream in streams if _is_quiet(stream, look)]
+    quiet = [stream for stream in streams if is_quiet(stream, look)]
     if quiet:
         longest = max(datetime.now(UTC) - at for stream in quiet if (at := stream.state.succeeded_at))
         told = counted(len(quiet), "quiet stream was", "quiet streams were")
@@ -99,14 +93,6 @@ def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Tex
             "audit log tells of a change there",
             style="dim",
         )
-
-
-def _is_quiet(stream: StreamStatus, look: SourceState) -> bool:
-    """Return whether the last look left a stream out on purpose; one that is gone was left out for longer."""
-    at = stream.state.succeeded_at
-    if at is None or look.succeeded_at is None or stream.state.error:
-        return False
-    return MOMENT < look.succeeded_at - at < LONGEST + 2 * MOMENT
 
 
 def _percent(share: float) -> str:
@@ -194,37 +180,3 @@ def _span(gap: Gap) -> str:
 
 def _title(stream: StreamStatus) -> str:
     return titled(stream.state.stream, stream.state.label)
-
-
-def _plain_status(stream: StreamStatus, look: SourceState | None) -> dict[str, Any]:
-    gaps = [
-        {
-            "since": g.window.since,
-            "until": g.window.until,
-            "reason": g.reason,
-            "expected": g.expected,
-            "stored": g.stored,
-            "permanent": g.permanent,
-        }
-        for g in stream.gaps
-    ]
-    return {
-        **{name: getattr(stream.state, name) for name in stream.state._fields},
-        "events": stream.events,
-        "quiet": look is not None and _is_quiet(stream, look),
-        "wanted_until": stream.wanted.until if stream.wanted else None,
-        "complete_until": stream.complete_until,
-        "lag_seconds": round(stream.lag.total_seconds()) if stream.lag else None,
-        "covered_share": stream.share,
-        "coverage": [{"since": window.since, "until": window.until} for window in stream.covered],
-        "gaps": gaps,
-        "verified_share": stream.verified_share,
-        "verified_at": stream.verified_at,
-        "verdicts": [plain_verdict(verdict) for verdict in stream.verdicts],
-        "healed": stream.healed,
-        "vanished": stream.vanished,
-        "ages_out_at": stream.ages_out_at,
-        "details_open": stream.details_open,
-        "more_details": stream.more_details,
-        "likely_retention_seconds": stream.likely_retention.total_seconds() if stream.likely_retention else None,
-    }

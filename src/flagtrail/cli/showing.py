@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -13,9 +13,6 @@ from rich.text import Text
 from flagtrail.cli.options import Form
 from flagtrail.exports.columns import COLUMNS
 from flagtrail.window import iso
-
-if TYPE_CHECKING:
-    from flagtrail.verdicts import Verdict
 
 
 class _Output(Console):
@@ -193,13 +190,6 @@ def bar(shares: list[float]) -> Text:
         else:
             text.append("·", style="red")
     return text
-
-
-def plain_verdict(verdict: "Verdict") -> dict[str, Any]:
-    """Return a verdict as JSON has it."""
-    told = verdict._asdict()
-    window = told.pop("window")
-    return {"since": window.since, "until": window.until} | told
 
 
 def counted(number: int, one: str, many: str) -> str:

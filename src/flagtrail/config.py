@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.limit import RESERVE
+from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
 from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span, spoken
 
@@ -155,6 +156,8 @@ class Config(BaseModel):
 
     store: StoreSettings = StoreSettings()
     source: list[SourceSettings] = []
+    serve: ServeSettings | None = None
+    """Whether `flagtrail run` serves the HTTP API too, and how."""
 
     def sources(self, only: list[str] | None = None) -> list[Source]:
         """Return every source, or those named; raises ConfigError with a line for each mistake in any of them."""
@@ -176,6 +179,9 @@ class Config(BaseModel):
         if not built:
             raise ConfigError("the config has no [[source]]; `flagtrail init example.toml` writes an example")
         return built
+
+
+TABLES: dict[str, type[BaseModel]] = {"store": StoreSettings, "serve": ServeSettings}
 
 
 def config_path(given: Path | None) -> Path:
@@ -232,8 +238,8 @@ def _line(detail: Any, where: str, names: list[str], raw: dict[str, Any]) -> str
         name = settings.get("name") if isinstance(settings, dict) else None
         where = f"{where}: source {name!r}" if isinstance(name, str) else f"{where}: source {loc[1] + 1}"
         loc = loc[2:]
-    elif loc[0] == "store":
-        names = list(StoreSettings.model_fields)
+    elif loc[0] in TABLES:
+        names = list(TABLES[loc[0]].model_fields)
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in loc)
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(loc[-1]), names, n=1)

@@ -307,9 +307,10 @@ TABLES: tuple[type[SQLModel], ...] = (
     EventRow, RecordRow, DictionaryRow, DetailRow, CoverageRow, GapRow, VerdictRow, SourceRow, StreamRow,
     TallyRow, TotalRow, FacetRow, WaitingRow, GatheredRow, TokenRow,
 )  # fmt: skip
-EVENT, RECORD, DICTIONARY, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM, TALLY, TOTAL, FACET, WAITING, GATHERED, TOKEN = (
-    SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES
-)
+(
+    EVENT, RECORD, DICTIONARY, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM, TALLY, TOTAL, FACET, WAITING, GATHERED,
+    TOKEN,
+) = (SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES)  # fmt: skip
 
 
 def describe() -> str:

@@ -38,7 +38,7 @@ def parse_address(text: str) -> Address:
     """Return the address that a text such as 127.0.0.1:8421 or [::1]:8421 names; ValueError says the right form."""
     host, colon, port = text.strip().rpartition(":")
     bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    good = colon and port.isascii() and port.isdigit() and int(port) < 65536 and _NAME.fullmatch(host)  # noqa: PLR2004
+    good = colon and port.isascii() and port.isdigit() and int(port) < 65536 and _NAME.fullmatch(host)
     if not good or (bare != host and not _is_ip(bare)):
         raise ValueError(f"{text!r} is no address; write host:port, such as 127.0.0.1:8421 or [::1]:8421")
     return Address(bare, int(port))
@@ -69,7 +69,9 @@ def _origin(value: str) -> str:
     except ValueError:
         good = False
     if not good or "@" in value or "*" in value:
-        raise ValueError(f"{value!r} is no origin; write scheme://host or scheme://host:port, such as https://example.com")
+        raise ValueError(
+            f"{value!r} is no origin; write scheme://host or scheme://host:port, such as https://example.com"
+        )
     return value.lower()
 
 
@@ -85,7 +87,7 @@ class ServeSettings(BaseModel):
     listen: Annotated[Address, BeforeValidator(_address)] = Address("127.0.0.1", 8421)
     """Where: host:port. Any address but a loopback one asks for a token."""
     hosts: list[Annotated[str, AfterValidator(_host)]] = []
-    """Names that it is called by besides its address, such as those of a reverse proxy; with any, tokens are asked for."""
+    """Names that it is called by besides its address, such as a reverse proxy's; with any, tokens are asked for."""
     tokens: bool = False
     """Whether a token is asked for on a loopback address too."""
     origins: list[Annotated[str, AfterValidator(_origin)]] = []

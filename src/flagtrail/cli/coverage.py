@@ -26,7 +26,7 @@ from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAIN
 from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
-from flagtrail.status_json import MOMENT, is_quiet, status_as_json
+from flagtrail.status_json import is_quiet, status_as_json
 from flagtrail.store import Gap, SourceState
 from flagtrail.verdicts import Outcome
 from flagtrail.when import spoken

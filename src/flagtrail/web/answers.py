@@ -32,7 +32,8 @@ def _column(name: str) -> tuple[Any, Any]:
     return (field.annotation, Field(description=field.description))
 
 
-EventAnswer: Any = create_model("Event", __doc__=EventRow.__doc__, **{name: _column(name) for name in COLUMNS})
+_columns: dict[str, Any] = {name: _column(name) for name in COLUMNS}
+EventAnswer: Any = create_model("Event", __doc__=EventRow.__doc__, **_columns)
 
 
 class Kept(BaseModel):
@@ -43,7 +44,7 @@ class Kept(BaseModel):
     record: dict[str, Any]
 
 
-class WholeEvent(EventAnswer):  # type: ignore[misc]
+class WholeEvent(EventAnswer):
     """An event with the vendor's own records of it, the newest first."""
 
     records: list[Kept]

@@ -12,9 +12,9 @@ from flagtrail.completeness import Completeness, completeness
 from flagtrail.fields import BY_NAME
 from flagtrail.language import parse
 from flagtrail.question import Query, QueryError, conditions, place_of
-from flagtrail.when import parse_moment, parse_span
 from flagtrail.web.access import Trail
 from flagtrail.web.problems import Refused, parameters
+from flagtrail.when import parse_moment, parse_span
 
 MOST = 1000  # events on a page
 LARGEST = 2**63  # of numbers in a database
@@ -34,7 +34,9 @@ class Filters(BaseModel):
 
     q: Annotated[
         str | None,
-        Field(max_length=4000, description="the short form of a question", examples=["environment:production since:2d"]),
+        Field(
+            max_length=4000, description="the short form of a question", examples=["environment:production since:2d"]
+        ),
     ] = None
     since: Annotated[Moment | None, Field(description="from when on: a span ago, a date, an instant; UTC")] = None
     until: Annotated[Moment | None, Field(description="up to when, not included; the same forms")] = None
@@ -64,7 +66,9 @@ class PageFilters(Filters):
 
     limit: Annotated[int, Field(ge=1, le=MOST, description="how many events")] = 50
     after: Annotated[str | None, Field(max_length=100, description="`next` of the page before")] = None
-    sort: Annotated[Literal["newest", "oldest"] | None, Field(description="which come first; newest if not said")] = None
+    sort: Annotated[Literal["newest", "oldest"] | None, Field(description="which come first; newest if not said")] = (
+        None
+    )
 
 
 def question(asked: Filters) -> Query:
@@ -77,7 +81,8 @@ def question(asked: Filters) -> Query:
     twice = [name for name in where if name in said.wanted] + [name for name in times if getattr(said, name)]
     if twice or (asked.text and said.text):
         raise Refused(422, f"{(twice or ['text'])[0]} stands both in q and beside it; say it once")
-    query = replace(said, **conditions(where), **times, limit=0, linked=said.linked or asked.linked)
+    since, until = times.get("since", said.since), times.get("until", said.until)
+    query = replace(said, **conditions(where), since=since, until=until, limit=0, linked=said.linked or asked.linked)
     if asked.text:
         query = replace(query, text=asked.text)
     if query.since and query.until and query.since >= query.until:

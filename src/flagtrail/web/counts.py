@@ -23,21 +23,20 @@ router = APIRouter(tags=["counts"])
 class HistogramFilters(Filters):
     """What a histogram is asked for by."""
 
-    bucket: Annotated[
-        str, Field(max_length=50, description="how long each span is: 1h, 15m, 7d", examples=["1h"])
-    ] = "1d"
+    bucket: Annotated[str, Field(max_length=50, description="how long each span is: 1h, 15m, 7d", examples=["1h"])] = (
+        "1d"
+    )
     by: Annotated[str | None, Field(max_length=50, description=f"also by one of: {', '.join(DIMENSIONS)}")] = None
 
 
 class CountFilters(Filters):
     """What a count is asked for by."""
 
-    by: Annotated[
-        list[Annotated[str, Field(max_length=50)]],
-        Field(max_length=5, description=f"some of: {', '.join((*SPANS, *DIMENSIONS))}; of hour, day and week one"),
-    ] = []
+    by: list[Annotated[str, Field(max_length=50)]] = Field(
+        default=[], max_length=5, description=f"some of: {', '.join((*SPANS, *DIMENSIONS))}; of hour, day and week one"
+    )
     top: Annotated[int, Field(ge=1, le=1000, description="how many groups, the most frequent ones")] = 50
-    zone: Annotated[str, Field(max_length=50, description="whose hours, days and weeks", examples=["Europe/Berlin"])] = (
+    zone: Annotated[str, Field(max_length=50, description="of hours, days and weeks", examples=["Europe/Berlin"])] = (
         "UTC"
     )
 
@@ -82,7 +81,10 @@ def count(trail: Asked, asked: Annotated[CountFilters, Query()]) -> Response:
 
 def _group(by: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
     """Return a group; the start of a span keeps the offset of the zone that was asked for."""
-    told = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in zip(by, row[:-1], strict=True)}
+    told = dict(zip(by, row[:-1], strict=True))
+    for name, value in told.items():
+        if isinstance(value, datetime):
+            told[name] = value.isoformat()
     return told | {"events": row[-1]}
 
 

@@ -26,9 +26,9 @@ router = APIRouter(tags=["events"])
 class ExportFilters(Filters):
     """What is exported."""
 
-    format: Annotated[Format, Field(description="jsonl, csv, or a form of SIEMs; Parquet is made by the command line")] = (
-        Format.JSONL
-    )
+    format: Annotated[
+        Format, Field(description="jsonl, csv, or a form of SIEMs; Parquet is made by the command line")
+    ] = Format.JSONL
 
 
 @router.get("/events", response_model=Events, dependencies=[reads])
@@ -61,7 +61,9 @@ def event(
 @router.get(
     "/export",
     response_class=Response,
-    responses={200: {"description": "the events", "content": {kind: {} for kind in dict.fromkeys(MEDIA_TYPES.values())}}},
+    responses={
+        200: {"description": "the events", "content": {kind: {} for kind in dict.fromkeys(MEDIA_TYPES.values())}}
+    },
     dependencies=[exports],
 )
 def export(trail: Asked, asked: Annotated[ExportFilters, Query()]) -> Response:

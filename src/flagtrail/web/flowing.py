@@ -1,7 +1,7 @@
 """Answers that flow: as long as there is something to send, in threads of their own, and only so many at once."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from threading import Event as Flag
 
 from anyio import CancelScope, CapacityLimiter, fail_after, to_thread
@@ -36,7 +36,9 @@ class Gate:
     def enter(self) -> Flag:
         """Return a flag that tells a new answer to end; raises Refused when there are too many already."""
         if self.closed or len(self.flags) >= self.places:
-            told = "this is ending" if self.closed else f"there are {self.places} {self.what} already, and no more may be"
+            told = (
+                "this is ending" if self.closed else f"there are {self.places} {self.what} already, and no more may be"
+            )
             raise Refused(503, f"{told}; try again later", {"Retry-After": "10"})
         flag = Flag()
         self.flags.add(flag)
@@ -79,7 +81,7 @@ class Flowing(StreamingResponse):
                 await to_thread.run_sync(_close, chunks, limiter=self.gate.limiter)
             self.gate.flags.discard(flag)
 
-    async def _rest(self, first: bytes | None, chunks: Iterator[bytes]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def _rest(self, first: bytes | None, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         chunk = first
         while chunk is not None:
             if chunk:

@@ -74,7 +74,9 @@ class Guard:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URL:
             return problem(414, f"the address is longer than {LONGEST_URL} bytes; ask for less at once")
         if "transfer-encoding" in headers or headers.get("content-length", "0") != str(LARGEST_BODY):
-            return problem(413, "a request has no body here: every question stands in its address", {"Connection": "close"})
+            return problem(
+                413, "a request has no body here: every question stands in its address", {"Connection": "close"}
+            )
         if not self._is_ours(headers.getlist("host"), scope):
             return problem(
                 421, "this is not called by the name in the Host header; if it should be, add that to hosts in [serve]"

@@ -31,7 +31,9 @@ Position = Annotated[
 class LiveFilters(Filters):
     """Which events are told as they are stored."""
 
-    after: Annotated[str | None, Field(max_length=100, description="the same as Last-Event-ID, for the first time")] = None
+    after: Annotated[str | None, Field(max_length=100, description="the same as Last-Event-ID, for the first time")] = (
+        None
+    )
 
 
 @router.get(

@@ -129,12 +129,17 @@ def _part(each: Any, request: Request) -> dict[str, str]:
     if each["type"] == "extra_forbidden":
         known = parameters(request)
         near = get_close_matches(name, known, n=1)
-        message = "there is no such parameter; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}")
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+        message = f"there is no such parameter; {hint}"
     return {"in": str(where), "name": name, "message": message}
 
 
 def parameters(request: Request) -> dict[str, Any]:
     """Return the query parameters that the address of a request has, by name, as the OpenAPI document tells them."""
-    route = request.scope.get("route")
-    operation = request.app.openapi()["paths"].get(getattr(route, "path", ""), {}).get("get", {})
-    return {each["name"]: each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+    place = request.scope["path"].split("/")
+    for path, operations in request.app.openapi()["paths"].items():
+        parts = path.split("/")
+        if len(parts) == len(place) and all(part in ("{id}", found) for part, found in zip(parts, place, strict=True)):
+            asked = operations["get"].get("parameters", ())
+            return {each["name"]: each["schema"] for each in asked if each["in"] == "query"}
+    return {}

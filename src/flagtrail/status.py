@@ -1,6 +1,6 @@
 """Tells how much of the past is in the table, and where it is not, why."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -60,9 +60,7 @@ class StreamStatus:
     def verified_share(self) -> float:
         """How much of the covered time was compared with the vendor and found to agree, from 0 to 1."""
         covered = sum((window.length for window in self.covered), timedelta())
-        good = [v.window for v in self.verdicts if v.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
-        agreed = sum((part.length for window in self.covered for part in _parts(window, good)), timedelta())
-        return agreed / covered if covered else 0.0
+        return agreed(self.covered, self.verdicts) / covered if covered else 0.0
 
     @property
     def verified_at(self) -> datetime | None:
@@ -128,19 +126,16 @@ def status(store: Store, source: str | None = None) -> list[StreamStatus]:
     return found
 
 
-def outline(store: Store, sources: Collection[str]) -> list[StreamStatus]:
-    """Return the status of each stream of some sources without what is counted in the table of events: it is quick."""
-    return [
-        replace(_of(store, state, 0), verdicts=current(verdicts_of(store, state.source, state.stream)))
-        for state in store.streams()
-        if state.source in sources
-    ]
-
-
 def aging(store: Store, source: str) -> list[StreamStatus]:
     """Return the streams of a source that lose entries soon if they are not read; events are not counted for it."""
     found = [_of(store, state, 0) for state in store.streams() if state.source == source and state.retention]
     return [stream for stream in found if stream.ages_out_soon]
+
+
+def agreed(covered: Sequence[Window], verdicts: Sequence[Verdict]) -> timedelta:
+    """Return how much of the covered time agrees with the vendor, by verdicts of which none overlaps another."""
+    good = [verdict.window for verdict in verdicts if verdict.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
+    return sum((part.length for window in covered for part in _parts(window, good)), timedelta())
 
 
 def _parts(window: Window, others: Sequence[Window]) -> list[Window]:
@@ -149,13 +144,18 @@ def _parts(window: Window, others: Sequence[Window]) -> list[Window]:
 
 
 def _of(store: Store, state: StreamState, events: int) -> StreamStatus:
-    covered = store.coverage(state.source, state.stream)
+    covered, noted = store.coverage(state.source, state.stream), store.gaps(state.source, state.stream)
+    return described(state, covered, noted, events)
+
+
+def described(state: StreamState, covered: Sequence[Window], noted: Sequence[Gap], events: int = 0) -> StreamStatus:
+    """Return the status of a stream by its coverage and its noted gaps, both the oldest first, without verdicts."""
     wanted = None
     if state.wanted_since and state.settled_at and state.settled_at > state.wanted_since:
         # Another process may have read further than the sync that was noted last.
         ends = [window.until for window in covered if window.until > state.settled_at]
         wanted = Window(state.wanted_since, max([state.settled_at, *ends]))
-    gaps = _explained(wanted, covered, store.gaps(state.source, state.stream), state)
+    gaps = _explained(wanted, covered, noted, state)
     return StreamStatus(state, events, wanted, covered, gaps)
 
 

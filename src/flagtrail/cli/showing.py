@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flagtrail.cli.options import Form
+from flagtrail.errors import ConfigError
 from flagtrail.window import iso
 
 if TYPE_CHECKING:
@@ -39,6 +40,30 @@ VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
 
 
+class _Zone:
+    """The zone in which times are read and shown; None is this machine's."""
+
+    read: tzinfo | None = None
+
+
+_zone = _Zone()
+
+
+def use_zone(name: str | None) -> None:
+    """Let times be read and shown in a zone from now on; None is this machine's. Raises ConfigError."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        _zone.read = ZoneInfo(name) if name else None
+    except (KeyError, OSError, ValueError):
+        raise ConfigError(f"there is no zone {name!r}; write one such as Europe/Berlin or UTC") from None
+
+
+def reading_zone() -> tzinfo | None:
+    """Return the zone in which times are read and shown; None is this machine's."""
+    return _zone.read
+
+
 def say(text: str) -> None:
     """Tell a person something, beside the data."""
     err.print(text, style="dim", markup=False, soft_wrap=True)
@@ -59,13 +84,18 @@ def local(instant: datetime | None, *, seconds: bool = True) -> str:
     """Return an instant in the reader's zone."""
     if instant is None:
         return ""
-    return instant.astimezone().strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+    return instant.astimezone(_zone.read).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
 
 
 def zone() -> str:
     """Return the name of the reader's zone."""
-    now = datetime.now(UTC).astimezone()
+    now = datetime.now(UTC).astimezone(_zone.read)
     return f"{now:%Z (UTC%z)}" if now.utcoffset() else "UTC"
+
+
+def percent(share: float) -> str:
+    """Return a share for people, never rounded up to the whole."""
+    return f"{int(share * 1000) / 10:g} %"
 
 
 def dumps(value: Any) -> str:
@@ -103,7 +133,7 @@ def write_events(rows: Iterable[dict[str, Any]], form: Form) -> int:
         writer.writerow(COLUMNS)
     for count, row in enumerate(rows, start=1):
         if form is Form.CSV:
-            writer.writerow([_cell(row[name]) for name in COLUMNS])
+            writer.writerow([cell(row[name]) for name in COLUMNS])
         elif form is Form.JSONL:
             sys.stdout.write(dumps({name: row[name] for name in COLUMNS}) + "\n")
         else:
@@ -115,7 +145,7 @@ def write_events(rows: Iterable[dict[str, Any]], form: Form) -> int:
     return count
 
 
-def _cell(value: Any) -> str | int:
+def cell(value: Any) -> str | int:
     """Return a CSV cell; one that a spreadsheet would run gets an apostrophe first."""
     if value is None:
         return ""
@@ -139,7 +169,7 @@ def events_table(rows: list[dict[str, Any]], *, dates: bool = True) -> Renderabl
     """Return events by day, a line each: when, which vendor, where, who, what; `dates` false leaves the days out."""
     wide = out.width >= WIDE
     days: list[RenderableType] = []
-    for day, of_day in groupby(rows, key=lambda row: row["occurred_at"].astimezone().date()):
+    for day, of_day in groupby(rows, key=lambda row: row["occurred_at"].astimezone(_zone.read).date()):
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, min_width=VENDOR_WIDTH)
@@ -152,7 +182,7 @@ def events_table(rows: list[dict[str, Any]], *, dates: bool = True) -> Renderabl
             vendor = Text(plain(row["vendor"]), style=VENDOR_STYLE.get(row["vendor"], ""))
             where = [Text(plain(row["environment"] or ""))] if wide else []
             who = plain(row["actor_name"] or row["actor_email"] or row["actor_id"] or row["actor_kind"])
-            when = f"{row['occurred_at'].astimezone():%H:%M:%S}"
+            when = f"{row['occurred_at'].astimezone(_zone.read):%H:%M:%S}"
             table.add_row(when, vendor, *where, Text(who), _sentence(row, where=not wide), row["id"][:8])
         days += [Text(f"\n{day:%a %d %b %Y}, {zone()}", style="bold"), table] if dates else [table]
     return Group(*days)

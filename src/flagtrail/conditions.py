@@ -1,6 +1,6 @@
 """The exact SQL of a question: whatever finds candidates quickly, these conditions decide."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Any
 
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Numeric,
     String,
     and_,
-    case,
     cast,
     false,
     func,
@@ -111,16 +110,16 @@ def one_of(table: FromClause, name: str, values: Iterable[str]) -> ColumnElement
     return or_(*found)
 
 
-def shown_impact(condition: Any) -> ColumnElement[bool]:
+def shown_impact(condition: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
     """Return whether a condition holds of the event whose impact is shown: its own, or that of its newest flag event.
 
     `condition` is called with a table of events, and gives what has to hold of one.
     """
-    shown: ColumnElement[bool] = case((EVENT.c.impact.is_not(None), condition(EVENT)), else_=effect_of(condition))
-    return shown
+    other: ColumnElement[bool] = effect_of(condition)
+    return or_(and_(EVENT.c.impact.is_not(None), condition(EVENT)), and_(EVENT.c.impact.is_(None), other))
 
 
-def effect_of(value: Any) -> ColumnElement[Any]:
+def effect_of(value: Callable[[Any], ColumnElement[Any]]) -> ColumnElement[Any]:
     """Return a value of the newest flag event that belongs to an event; `value` is called with its table."""
     effect = EVENT.alias("effect")
     mine = select(value(effect)).where(effect.c.related_event == EVENT.c.id)
@@ -147,7 +146,8 @@ def _has_text(text: str, dialect: str) -> ColumnElement[bool]:
     # A word that was cut is known by its beginning only.
     terms += [f"({' <-> '.join(_whole(word) for word in group)})" for group in groups]
     vector: Any = literal_column(WORDS)
-    return vector.op("@@")(literal(" & ".join(terms), String).cast(TSQUERY))
+    has: ColumnElement[bool] = vector.op("@@")(literal(" & ".join(terms), String).cast(TSQUERY))
+    return has
 
 
 def _whole(word: str) -> str:

@@ -1,5 +1,7 @@
 """What events can be asked for by: each field with its columns, and what it means, for people and for programs."""
 
+import re
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 
@@ -48,3 +50,10 @@ OTHERS = (
 )
 FILTERS = (*WHOLE, ACTOR, *OTHERS)
 BY_NAME = {field.name: field for field in FILTERS}
+
+
+def like(patterns: Iterable[str], fold: Callable[[str], str] = str.lower) -> Callable[[str], bool]:
+    """Return whether a value is one of some patterns, in which `*` stands for anything, when both are folded."""
+    parts = (".*".join(map(re.escape, fold(pattern).split("*"))) for pattern in patterns)
+    found = re.compile("|".join(parts), re.DOTALL)
+    return lambda value: bool(value) and found.fullmatch(fold(value)) is not None

@@ -8,14 +8,17 @@ an event that is changed or deleted out of the counts and let it wait, also when
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flagtrail.database import writing
+from flagtrail.facets import BETWEEN, facet_of
+from flagtrail.fields import BY_NAME
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
-from flagtrail.search import ACTOR, BETWEEN, FREQUENT, MARKED, OBJECT, SELDOM, facet_of, marks, told
+from flagtrail.search import ACTOR, FREQUENT_COLUMNS, MARKED, OBJECT, SELDOM_COLUMNS, marks, told
 from flagtrail.window import to_ms
 from flagtrail.words import words
 
@@ -100,30 +103,30 @@ class Gathering:
         texts: set[str] = set()
         found = []
         indexed = connection.dialect.name == "sqlite"
-        names = ("occurred_at", "summary", "comment", "location", *OBJECT, *ACTOR, *FREQUENT, *SELDOM)
+        often, seldom = (tuple(zip(*pairs, strict=True)) for pairs in (FREQUENT_COLUMNS, SELDOM_COLUMNS))
+        names = ("occurred_at", "summary", "comment", "location", *OBJECT, *ACTOR, *often[1], *seldom[1])
+        often_of, seldom_of, actor_of = attrgetter(*often[1]), attrgetter(*seldom[1]), attrgetter(*ACTOR)
+        kinds: set[tuple[tuple[str, ...], tuple[str | None, ...]]] = set()
         totals: Counter[tuple[str, str, str, str]] = Counter()
         hours: Counter[tuple[datetime, str, str, str]] = Counter()
         query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
-        for at, summary, comment, location, key, name, *others in connection.execute(query).all():
-            actor, frequent, seldom = facet_of(others[:3]), tuple(others[3:8]), tuple(others[8:])
-            vendor, source, _, environment, action = frequent
-            totals[source, seldom[0], vendor, action] += 1
-            hours[at.replace(minute=0, second=0, microsecond=0), vendor, source, environment or ""] += 1
-            values.update((field, facet_of((value,))) for field, value in zip(MARKED, others[3:], strict=True) if value)
+        for row in connection.execute(query).all():
+            at, key, name = row.occurred_at, row.object_key, row.object_name
+            actor, frequent, rare = facet_of(actor_of(row)), often_of(row), seldom_of(row)
+            totals[row.source, row.stream, row.vendor, row.action] += 1
+            hour = at.replace(minute=0, second=0, microsecond=0)
+            hours[hour, row.vendor, row.source, row.environment or ""] += 1
+            kinds |= {(often[1], frequent), (seldom[1], rare)}
             values.add(("actor", actor))
             values.add(("object", facet_of((key, name))))
             if indexed:
-                parts = {told(one) for one in (summary, location, key, name, others[0]) if one}
-                if comment:
-                    parts.add(" ".join(words(comment)))
+                parts = {told(one) for one in (row.summary, row.location, key, name, row.actor_name) if one}
+                if row.comment:
+                    parts.add(" ".join(words(row.comment)))
                 texts |= parts
-                all_marks = (
-                    marks(FREQUENT, frequent),
-                    marks(SELDOM, seldom),
-                    marks(OBJECT, (key, name)),
-                    marks(("who",), (actor or BETWEEN,)),
-                )
-                found.append((to_ms(at), " ".join((*all_marks, *parts))))
+                all_marks = (marks(often[0], frequent), marks(seldom[0], rare), marks(OBJECT, (key, name)))
+                found.append((to_ms(at), " ".join((*all_marks, marks(("who",), (actor or BETWEEN,)), *parts))))
+        values |= {facet for columns, kind in kinds for facet in _facets(dict(zip(columns, kind, strict=True)))}
         _count(connection, TOTAL, totals)
         _count(connection, TALLY, hours)
         found.sort()  # the index is written by rising time, or in pieces
@@ -135,6 +138,14 @@ class Gathering:
             insert_into = "INSERT INTO facet (field, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
             connection.exec_driver_sql(insert_into if indexed else insert_into.replace("?", "%s"), new)
         return values
+
+
+def _facets(event: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Yield the facets of the fields whose columns some values of an event are of."""
+    for name in MARKED:
+        columns = BY_NAME[name].columns
+        if event.keys() >= set(columns) and any(event[column] for column in columns):
+            yield name, facet_of(event[column] for column in columns)
 
 
 def _count(connection: Connection, table: Table, counts: Mapping[tuple[Any, ...], int]) -> None:

@@ -5,8 +5,7 @@ events are asked for by. It is only ever added to, so what it finds is looked at
 own; what they need is which values there are that a part or a pattern means. `facet` holds those.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -22,16 +21,16 @@ from sqlalchemy import (
     literal,
     literal_column,
     not_,
-    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from flagtrail.conditions import glob, measured, one_of
+from flagtrail.conditions import measured, one_of
+from flagtrail.facets import BETWEEN, MOST, beginning_with, meant, objects, people
 from flagtrail.fields import BY_NAME
 from flagtrail.impact import Range, parse_range
 from flagtrail.question import Query, place_of
-from flagtrail.schema import EVENT, FACET, TOTAL
+from flagtrail.schema import EVENT, TOTAL
 from flagtrail.window import to_ms
 from flagtrail.words import words
 
@@ -40,7 +39,10 @@ OBJECT = BY_NAME["object"].columns
 FREQUENT = ("vendor", "source", "project", "environment", "action")
 SELDOM = ("stream", "object_kind", "actor_kind")
 MARKED = (*FREQUENT, *SELDOM)  # fields whose values SQLite's index has marks of, and all of whose values are facets
-ALWAYS = ("vendor", "source", "stream", "action", "actor_kind")  # of which every event has one
+# A mark for each value of a field, whichever of the field's columns it stands in.
+FREQUENT_COLUMNS, SELDOM_COLUMNS = (
+    tuple((name, column) for name in names for column in BY_NAME[name].columns) for names in (FREQUENT, SELDOM)
+)
 INDEXED = ("project", "environment", "action", "object_kind", "actor_kind")  # fields that PostgreSQL has indexes of
 ENDLESS = 2**62
 # Indexes of the events that a field alone tells, in the order of time: their names, and to the letter what they are of.
@@ -51,24 +53,9 @@ HELD = {
     ("has", "comment"): ("search_commented", "event.comment <> ''"),
 }
 FEW_EFFECTS = 20_000  # flag events that are looked at before anything else; with more, some are soon found along time
-BETWEEN = "\x1f"  # divides the values of a facet
-LONGEST = 600  # characters of a facet; one that is longer is kept as the empty one, which every part may be in
-MOST = 1000  # facets that a part or a pattern may mean; with more, events are looked at one after another
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
-MOST_WORDS = 200  # words with one beginning that are asked for one by one
-# To the letter what SQLite's indexes are of.
-PARTS = {
-    "key": "substr(value, 1, instr(value, char(31)) - 1)",
-    "name": "substr(value, instr(value, char(31)) + 1)",
-}
 FIRST = "\ue000"  # begins a mark that is no word
 KEY = 200  # characters of a value in PostgreSQL's indexes
-
-
-def facet_of(values: Iterable[str | None]) -> str:
-    """Return values of an event that belong together, as one text; empty when they are too long."""
-    joined = BETWEEN.join(value or "" for value in values)
-    return joined if len(joined) <= LONGEST else ""
 
 
 def mark(name: str, value: str) -> str:
@@ -102,17 +89,17 @@ def match(connection: Connection, query: Query) -> Asked | None:
     """Return what SQLite's index is asked for; None when it is of no help."""
     groups = []
     for name in MARKED:
-        values = _meant(connection, query, name)
+        values = meant(connection, query, name)
         if values is not None:
             groups.append(sorted({mark(name, value) for each in values for value in each if value}))
     if patterns := query.wanted.get("object"):
         groups += _or_none(_object_marks(connection, patterns))
     if parts := query.wanted.get("actor"):
-        found = _actors_like(connection, parts)
+        found = people(connection, parts)
         groups += _or_none(None if found is None else [mark("who", value or BETWEEN) for value in found])
     beginnings = []
     for word in every_word(query):
-        starting = _beginning_with(connection, word)
+        starting = beginning_with(connection, word)
         if starting is None:
             beginnings.append(word)
         else:
@@ -131,41 +118,6 @@ def match(connection: Connection, query: Query) -> Asked | None:
 def every_word(query: Query) -> list[str]:
     """Return the words that an event must have, or begin with, whether or not they stand together."""
     return words(query.text or "")
-
-
-def _meant(connection: Connection, query: Query, name: str) -> list[tuple[str, ...]] | None:
-    """Return the values that an event may have in the columns of a field; None when they cannot be told.
-
-    A few too many are told where case is not what a database takes it for, and never one too few.
-    """
-    wanted, unwanted = query.wanted.get(name, ()), query.unwanted.get(name, ())
-    columns = BY_NAME[name].columns
-    if wanted and len(columns) == 1 and not any("*" in value for value in wanted):
-        return [(value,) for value in wanted]
-    if not wanted and (not unwanted or name not in ALWAYS):
-        return None
-    found = list(connection.execute(select(FACET.c.value).where(FACET.c.field == name).limit(MOST + 1)).scalars())
-    if len(found) > MOST or "" in found:
-        return None
-    values = [tuple(value.split(BETWEEN)) for value in found]
-    if wanted:
-        fits = _like(wanted, str.lower)
-        return [each for each in values if any(fits(value) for value in each)]
-    # What is surely not meant is left out; of it, only a few others may be left.
-    fits = _like(unwanted, _ascii_lower)
-    rest = [each for each in values if not any(fits(value) for value in each)]
-    return rest if len(rest) <= AT_ONCE else None
-
-
-def _like(patterns: Iterable[str], fold: Callable[[str], str]) -> Callable[[str], bool]:
-    """Return whether a value is like one of some patterns, when both are folded."""
-    parts = ("".join(".*" if sign == "*" else re.escape(sign) for sign in fold(pattern)) for pattern in patterns)
-    found = re.compile("|".join(parts), re.DOTALL)
-    return lambda value: bool(value) and found.fullmatch(fold(value)) is not None
-
-
-def _ascii_lower(text: str) -> str:
-    return "".join(sign.lower() if sign.isascii() else sign for sign in text)
 
 
 def milliseconds(connection: Connection, asked: str, query: Query) -> Iterator[int]:
@@ -247,7 +199,7 @@ def narrowed(
 
 def _keys(connection: Connection, query: Query, name: str) -> list[str] | None:
     """Return the values, in lower case, of the column of a field that PostgreSQL has an index of."""
-    found = _meant(connection, query, name)
+    found = meant(connection, query, name)
     if found is None or not all(each[0] for each in found):
         return None
     lower = select(func.left(func.lower(func.unnest(literal([each[0] for each in found], ARRAY(String)))), KEY))
@@ -280,39 +232,11 @@ def _object_marks(connection: Connection, patterns: Iterable[str]) -> list[str] 
         if "*" not in pattern:
             found |= {mark(name, pattern) for name in OBJECT}
             continue
-        objects = _objects(connection, pattern)
-        if objects is None or "" in objects:
+        known = objects(connection, pattern)
+        if known is None or "" in known:
             return None
-        pairs = [value.split(BETWEEN) for value in objects]
+        pairs = [value.split(BETWEEN) for value in known]
         found |= {mark("object_key", key) if key else mark("object_name", name) for key, name in pairs}
-    return sorted(found) if len(found) <= MOST else None
-
-
-def _objects(connection: Connection, pattern: str) -> list[str] | None:
-    """Return the objects that a pattern means, at most as many as can be asked for one by one; else None."""
-    if not pattern.strip("*"):
-        return None
-    like = func.lower(literal(glob(pattern)))
-    fits: list[ColumnElement[bool]] = [FACET.c.value == ""]
-    if connection.dialect.name == "postgresql":
-        # To the letter what the indexes are of; a backslash escapes by itself.
-        parts: Iterator[ColumnElement[str]] = (
-            literal_column(f"lower(split_part(facet.value, chr(31), {part}))") for part in "12"
-        )
-        return _found(connection, "object", [*fits, *(part.op("LIKE")(like) for part in parts)])
-    begin = pattern.partition("*")[0]
-    if not begin:
-        fits += [literal_column(f"lower({part})").like(like, escape="\\") for part in PARTS.values()]
-        return _found(connection, "object", fits)
-    found = set(_found(connection, "object", fits) or ())
-    for name, part in PARTS.items():  # SQLite would take the primary key, and read all objects
-        statement = (
-            f"SELECT value FROM facet INDEXED BY search_by_{name} WHERE field = 'object' "  # noqa: S608
-            f"AND lower({part}) >= lower(?) AND lower({part}) < lower(?) || ? "
-            f"AND lower({part}) LIKE lower(?) ESCAPE '\\' LIMIT ?"
-        )
-        values = (begin, begin, "\U0010ffff", glob(pattern), MOST + 1)
-        found.update(connection.exec_driver_sql(statement, values).scalars())
     return sorted(found) if len(found) <= MOST else None
 
 
@@ -321,7 +245,7 @@ def _object_keys(connection: Connection, patterns: Iterable[str] | None) -> list
         return None
     keys: set[str] = set()
     for pattern in patterns:
-        found = _objects(connection, pattern)
+        found = objects(connection, pattern)
         if found is None or "" in found:
             return None
         keys |= {(key or name)[:KEY] for key, name in (value.split(BETWEEN) for value in found)}
@@ -329,36 +253,7 @@ def _object_keys(connection: Connection, patterns: Iterable[str] | None) -> list
 
 
 def _actors(connection: Connection, parts: Iterable[str] | None) -> list[str] | None:
-    found = _actors_like(connection, parts) if parts else None
+    found = people(connection, parts) if parts else None
     if found is None or "" in found:
         return None
     return sorted({(email or id or name)[:KEY] for name, email, id in (one.split(BETWEEN) for one in found)})
-
-
-def _actors_like(connection: Connection, parts: Iterable[str]) -> list[str] | None:
-    """Return the people whose names, e-mails or ids have one of some parts; None when they are too many."""
-    like = or_(*(FACET.c.value.ilike(f"%{glob(part)}%", escape="\\") for part in parts))
-    return _found(connection, "actor", [FACET.c.value == "", like])
-
-
-def _found(connection: Connection, field: str, fits: list[ColumnElement[bool]]) -> list[str] | None:
-    """Return the facets that meet one of some conditions; None when they are too many."""
-    found: set[str] = set()
-    name: ColumnElement[str] = literal_column(f"'{field}'")
-    # PostgreSQL's indexes are of what it takes for lower case.
-    value = func.lower(FACET.c.value) if connection.dialect.name == "postgresql" else FACET.c.value
-    for fit in fits:
-        query = select(value).where(FACET.c.field == name, fit).limit(MOST + 1)
-        found.update(connection.execute(query).scalars())
-        if len(found) > MOST:
-            return None
-    return sorted(found)
-
-
-def _beginning_with(connection: Connection, word: str) -> list[str] | None:
-    """Return the words that are there with a beginning; None when they are too many, or not kept for their digits."""
-    if not word.isalpha():
-        return None
-    inside = [FACET.c.field == "word", FACET.c.value >= word, FACET.c.value < word + "\U0010ffff"]
-    found = list(connection.execute(select(FACET.c.value).where(*inside).limit(MOST_WORDS + 1)).scalars())
-    return found if len(found) <= MOST_WORDS else None

@@ -60,9 +60,7 @@ class StreamStatus:
     def verified_share(self) -> float:
         """How much of the covered time was compared with the vendor and found to agree, from 0 to 1."""
         covered = sum((window.length for window in self.covered), timedelta())
-        good = [v.window for v in self.verdicts if v.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
-        agreed = sum((part.length for window in self.covered for part in _parts(window, good)), timedelta())
-        return agreed / covered if covered else 0.0
+        return agreed(self.covered, self.verdicts) / covered if covered else 0.0
 
     @property
     def verified_at(self) -> datetime | None:
@@ -143,19 +141,30 @@ def aging(store: Store, source: str) -> list[StreamStatus]:
     return [stream for stream in found if stream.ages_out_soon]
 
 
+def agreed(covered: Sequence[Window], verdicts: Sequence[Verdict]) -> timedelta:
+    """Return how much of the covered time agrees with the vendor, by verdicts of which none overlaps another."""
+    good = [verdict.window for verdict in verdicts if verdict.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
+    return sum((part.length for window in covered for part in _parts(window, good)), timedelta())
+
+
 def _parts(window: Window, others: Sequence[Window]) -> list[Window]:
     """Return the parts of a window that others share with it; others do not overlap."""
     return [part for other in others if (part := other.clip(window))]
 
 
 def _of(store: Store, state: StreamState, events: int) -> StreamStatus:
-    covered = store.coverage(state.source, state.stream)
+    covered, noted = store.coverage(state.source, state.stream), store.gaps(state.source, state.stream)
+    return described(state, covered, noted, events)
+
+
+def described(state: StreamState, covered: Sequence[Window], noted: Sequence[Gap], events: int = 0) -> StreamStatus:
+    """Return the status of a stream by its coverage and its noted gaps, both the oldest first, without verdicts."""
     wanted = None
     if state.wanted_since and state.settled_at and state.settled_at > state.wanted_since:
         # Another process may have read further than the sync that was noted last.
         ends = [window.until for window in covered if window.until > state.settled_at]
         wanted = Window(state.wanted_since, max([state.settled_at, *ends]))
-    gaps = _explained(wanted, covered, store.gaps(state.source, state.stream), state)
+    gaps = _explained(wanted, covered, noted, state)
     return StreamStatus(state, events, wanted, covered, gaps)
 
 

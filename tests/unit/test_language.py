@@ -87,9 +87,9 @@ def test_what_is_no_question_is_told_with_its_place_and_what_is_possible(text: s
 
 value = st.text(min_size=1, max_size=12).filter(lambda text: "\x00" not in text)
 word = st.from_regex(r"[a-z0-9äß]{1,8}", fullmatch=True)
-said = st.lists(word | st.lists(word, min_size=1, max_size=3).map(lambda words: f'"{" ".join(words)}"'), min_size=1).map(
-    " ".join
-)
+said = st.lists(
+    word | st.lists(word, min_size=1, max_size=3).map(lambda words: f'"{" ".join(words)}"'), min_size=1
+).map(" ".join)
 size = st.sampled_from([">5%", "<=20", "0", "5..20.5%", "large"])
 moment = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -100,7 +100,9 @@ def queries(draw: st.DrawFn) -> Query:
     kinds |= {name: st.lists(st.sampled_from(BY_NAME[name].values), min_size=1) for name in ("has", "is")}
     kinds["impact"] = st.lists(size, min_size=1, max_size=2)
     one = {name: draw(kinds[name]) for name in draw(st.lists(st.sampled_from(sorted(kinds)), max_size=3, unique=True))}
-    other = {name: draw(kinds[name]) for name in draw(st.lists(st.sampled_from(sorted(kinds)), max_size=3, unique=True))}
+    other = {
+        name: draw(kinds[name]) for name in draw(st.lists(st.sampled_from(sorted(kinds)), max_size=3, unique=True))
+    }
     if draw(st.booleans()):
         other["text"] = draw(st.lists(said, max_size=2))
     since, until = draw(st.none() | moment), draw(st.none() | moment)
@@ -120,18 +122,24 @@ def test_a_question_becomes_text_that_is_read_as_the_same_question(query: Query)
 @settings(max_examples=60)
 @given(st.text(alphabet='ab:,"-\\ \nis>5%*', max_size=20))
 def test_any_text_is_a_question_or_is_refused_with_a_place_in_it(text: str) -> None:
+    places = []
     try:
-        query = read(text)
+        assert parse(spell(read(text)), NOW) == read(text)
     except NotUnderstood as error:
-        assert 0 <= error.place <= len(text)
-    else:
-        assert parse(spell(query), NOW) == query
+        places.append(error.place)
+    assert all(0 <= place <= len(text) for place in places)
 
 
 def test_a_query_takes_one_value_or_several_and_refuses_what_cannot_be() -> None:
     assert Query(environment="a") == Query(environment=["a", "a"]) == Query(environment=("a", ""))
     assert hash(Query(without={"action": "x", "actor": "y"})) == hash(Query(without={"actor": "y", "action": ["x"]}))
-    for wrong in ({"without": {"size": "x"}}, {"has": "wings"}, {"impact": "huge"}, {"text": "!!"}, {"actor": map(str, range(501))}):
+    for wrong in (
+        {"without": {"size": "x"}},
+        {"has": "wings"},
+        {"impact": "huge"},
+        {"text": "!!"},
+        {"actor": map(str, range(501))},
+    ):
         with pytest.raises(QueryError):
             Query(**wrong)
     with pytest.raises(QueryError, match="time zone"):
@@ -148,13 +156,15 @@ def test_an_actor_is_expanded_to_all_identities_of_the_person() -> None:
 
 
 def test_the_document_names_every_field_and_its_examples_are_questions() -> None:
-    table = "\n".join(
-        f"| `{field.name}` | {field.about} | `{field.example}` |" for field in fields()
-    )
+    table = "\n".join(f"| `{field.name}` | {field.about} | `{field.example}` |" for field in fields())
     assert table in DOCUMENT, f"docs/query.md should have:\n{table}"
     for field in fields():
         assert read(field.example) != Query() or field.name in ("linked", "sort")
-    examples = [line for block in re.findall(r"^```text\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE) for line in block.splitlines()]
+    examples = [
+        line
+        for block in re.findall(r"^```text\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
+        for line in block.splitlines()
+    ]
     assert len(examples) > 8
     for line in examples:
         assert read(line).is_filtered or read(line).since, line

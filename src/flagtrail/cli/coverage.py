@@ -15,14 +15,17 @@ from flagtrail.cli.showing import (
     counted,
     local,
     out,
+    percent,
     plain,
     plain_table,
     print_json,
+    reading_zone,
     titled,
 )
 from flagtrail.counts import unmapped
 from flagtrail.event import Action
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
+from flagtrail.question import Query
 from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
@@ -38,7 +41,7 @@ SHOWN_STREAMS = 3  # streams that a line about a gap names
 def status(source: str | None = None, output: Simple = Simple.TABLE, config: Path | None = None) -> None:
     """Show for each stream how much of the wanted past is covered and verified, every gap, and every finding."""
     with open_store(config) as store:
-        check_known(store, source=source)
+        check_known(store, Query(source=source))
         found = find_status(store, source)
         looks = [state for state in store.sources() if source in (None, state.source)]
         unknown = unmapped(store, set(Action))
@@ -68,8 +71,8 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
         (
             _title(stream),
             bar(stream.cells(WIDE_CELLS if wide else CELLS)),
-            _percent(stream.share) if stream.wanted else "",
-            _percent(stream.verified_share) if stream.covered else "",
+            percent(stream.share) if stream.wanted else "",
+            percent(stream.verified_share) if stream.covered else "",
             f"{stream.events:,}",
             spoken(stream.lag) if stream.lag else "",
             *([local(stream.complete_until)] if wide else []),
@@ -93,10 +96,6 @@ def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Tex
             "audit log tells of a change there",
             style="dim",
         )
-
-
-def _percent(share: float) -> str:
-    return f"{int(share * 1000) / 10:g} %"
 
 
 def _finding_lines(streams: list[StreamStatus]) -> Iterator[Text]:
@@ -173,7 +172,7 @@ def _span(gap: Gap) -> str:
     """Return when a gap is, how long it is, and what is known of what it holds."""
     numbers = "" if gap.seen_at is None else f", {gap.stored} stored of {gap.expected or 'more'}"
     if gap.window.length < timedelta(seconds=1):
-        moment = gap.window.since.astimezone()
+        moment = gap.window.since.astimezone(reading_zone())
         return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}{numbers}"
     return f"{local(gap.window.since)} to {local(gap.window.until)}{numbers}"
 

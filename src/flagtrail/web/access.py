@@ -99,6 +99,6 @@ def require_tokens(store: Store, settings: ServeSettings) -> None:
     """Raise ConfigError when a token is asked for, and there is none that could be used."""
     if settings.asks_for_tokens and not any(token.is_usable for token in tokens(store)):
         raise ConfigError(
-            f"whoever asks {settings.listen} needs a token, and none is usable: `flagtrail token create NAME` makes one, "
+            f"whoever asks {settings.listen} needs a token, and none is usable: `flagtrail token create` makes one, "
             'or listen = "127.0.0.1:8421" in [serve] answers this machine only'
         )

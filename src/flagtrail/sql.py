@@ -64,8 +64,7 @@ def _in_sqlite(store: Store, statement: str, timeout: float) -> Iterator[tuple[l
     place = Path(str(store.engine.url.database)).absolute().as_uri()
     with _told(sqlite3.Error, timeout), closing(sqlite3.connect(f"{place}?mode=ro", uri=True)) as connection:
         connection.text_factory = lambda told: told.decode("utf-8", "replace")
-        for pragma in ("query_only = ON", "trusted_schema = OFF", "temp_store = FILE"):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA query_only = ON")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.set_authorizer(_may)
@@ -101,9 +100,9 @@ def _in_postgresql(store: Store, statement: str, timeout: float) -> Iterator[tup
             _refuse_effects(connection, statement)
             _allow(connection, deadline)
             # A named cursor: DECLARE takes a query only, and the extended protocol only one statement.
-            cursor = connection.cursor(name="answer")
-            cursor.execute(statement.encode("utf-8", "replace"))
-            yield [column.name for column in cursor.description or ()], _fetched(connection, cursor, deadline)
+            with connection.cursor(name="answer") as cursor:
+                cursor.execute(statement.encode("utf-8", "replace"))
+                yield [column.name for column in cursor.description or ()], _fetched(connection, cursor, deadline)
 
 
 def _refuse_effects(connection: Any, statement: str) -> None:

@@ -76,7 +76,7 @@ def event_of(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _activity(action: str) -> tuple[int, str]:
-    return NAMED.get(action) or ACTIVITIES.get(deed_of(action)) or (OTHER, action)
+    return NAMED.get(action) or ACTIVITIES.get(deed_of(action)) or (OTHER, action or "Other")
 
 
 def _user(row: Mapping[str, Any]) -> dict[str, Any]:

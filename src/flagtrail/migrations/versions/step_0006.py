@@ -30,10 +30,10 @@ DAILY = """
 COMPLETENESS = """
     CREATE VIEW completeness AS
     SELECT w.source, w.stream, w.vendor, w.label, w.since, w.until,
-        coalesce((
-            SELECT {least}(1.0, sum({seconds_of_part}) / {seconds_of_whole}) FROM coverage c
+        (
+            SELECT {least}(1.0, coalesce(sum({seconds_of_part}) / {seconds_of_whole}, 0.0)) FROM coverage c
             WHERE c.source = w.source AND c.stream = w.stream AND c.until > w.since AND c.since < w.until
-        ), 0.0) AS covered,
+        ) AS covered,
         (SELECT max(c.until) FROM coverage c WHERE c.source = w.source AND c.stream = w.stream) AS covered_until,
         (
             SELECT count(*) FROM gap g WHERE g.source = w.source AND g.stream = w.stream AND NOT g.permanent

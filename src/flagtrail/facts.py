@@ -17,7 +17,7 @@ from flagtrail.touches import ENDS, Row, Touch, touches_of
 from flagtrail.window import MILLISECOND, Window, iso, subtract
 
 # Values that name no variation; all others change their words when a variation is called otherwise.
-ALL = Place(ANYWHERE, ())
+ALL, VARIATIONS = Place(ANYWHERE, ()), Place(None, ("variations",))
 NAMELESS = {"on", "value", "name", "description", "tags", "archived", "deprecated", "variations"}
 
 
@@ -156,17 +156,19 @@ class Life:
         """
         found: dict[str, str] = {}
         own = touch.at > self.at
+        value = touch.before if own else touch.after
         for other in self.touches:
             inside = since <= other.at <= until and (other.at > self.at or not own)
             mine = other is touch or (other.row is touch.row and not own)
-            if inside and not mine and (other.place.touches(touch.place) or _renames(other, touch)):
+            if inside and not mine and (other.place.touches(touch.place) or _renames(other, touch.place, value)):
                 found.setdefault(other.row["id"], _said_of(other))
         return list(found.values())
 
 
-def _renames(other: Touch, touch: Touch) -> bool:
-    """Return whether a change of variations may have changed what a value is called."""
-    return other.place.segments[:1] == ("variations",) and touch.place.segments[0] not in NAMELESS
+def _renames(other: Touch, place: Place, value: Any) -> bool:
+    """Return whether a change may have changed what the variations in a value are called."""
+    plain = place.segments[0] in NAMELESS or (isinstance(value, bool) and place.member is None)
+    return not plain and other.place.touches(VARIATIONS)
 
 
 def _said_of(other: Touch) -> str:

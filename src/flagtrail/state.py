@@ -8,10 +8,9 @@ from datetime import datetime
 from flagtrail.facts import Fact, Life
 from flagtrail.places import ANYWHERE, Place
 from flagtrail.query import Query, events
-from flagtrail.status import StreamStatus
 from flagtrail.store import Store
 from flagtrail.touches import Row, Touch, blind, touches_of
-from flagtrail.unread import covered, reads, streams_of
+from flagtrail.unread import Log, log_of
 from flagtrail.window import Window
 
 HOLDERS = ("environment", "project", "product", "config")
@@ -58,12 +57,11 @@ def state(
     met = [row for row in events(store, asked) if row["object_kind"] == "flag"]
     keys = sorted({(row["source"], row["object_key"] or row["object_name"]) for row in met})
     found = []
-    streams = streams_of(store, vendor=vendor)
     for source, key in keys:
         rows = [row for row in events(store, Query(source=source, object=key, limit=0)) if _is(row, key)]
         rows.sort(key=lambda row: (row["occurred_at"], row["number"]))
         wheres = sorted(_wheres(rows, project), key=str)
-        found += [_state(store, streams, rows, where, at, environment) for where in wheres]
+        found += [_state(store, rows, where, at, environment) for where in wheres]
     return found
 
 
@@ -88,7 +86,6 @@ def _wheres(rows: Iterable[Row], project: str | None) -> set[Where]:
 
 def _state(
     store: Store,
-    streams: Sequence[StreamStatus],
     rows: Sequence[Row],
     where: Where,
     at: datetime,
@@ -97,14 +94,15 @@ def _state(
     mine = [row for row in rows if _where(row) == where or row["project"] is None]
     logs = {row["stream"] for row in mine if row["related_event"] is None} or {row["stream"] for row in mine}
     source = mine[0]["source"]
-    windows = _shared([covered(streams, source, log) for log in sorted(logs)])
+    read = [log_of(store, source, log) for log in sorted(logs)]
+    windows = _shared([log.covered for log in read])
     vague = [blind(row, Place(ANYWHERE, ())) for row in mine if _where(row) != where]
     others = [*vague, *_from_outside(store, mine, where)]
     life = Life([row for row in mine if _where(row) == where], at, windows, others)
     wanted = (environment or "").lower()
     facts = [f for f in life.facts() if not wanted or f.environment is None or f.environment.lower() == wanted]
     latest = (life.past or life.future or mine)[-1 if life.past else 0]
-    notes = list(_notes(streams, source, logs, mine, at, facts, environment))
+    notes = list(_notes(read, mine, facts, environment))
     key = latest["object_key"] or latest["object_name"]
     return FlagState(
         latest["vendor"],
@@ -146,18 +144,9 @@ def _from_outside(store: Store, rows: Sequence[Row], where: Where) -> Iterator[T
             yield blind(row, Place(row["environment"] or ANYWHERE, ()))
 
 
-def _notes(
-    streams: Iterable[StreamStatus],
-    source: str,
-    logs: Iterable[str],
-    rows: Sequence[Row],
-    at: datetime,
-    facts: Sequence[Fact],
-    environment: str | None,
-) -> Iterator[str]:
+def _notes(logs: Iterable[Log], rows: Sequence[Row], facts: Sequence[Fact], environment: str | None) -> Iterator[str]:
     """Yield what is to be known about the whole answer."""
-    reading = [stream for stream in streams for log in logs if reads(stream, source, log)]
-    if reading and all((stream.state.log or stream.state.stream) != stream.state.stream for stream in reading):
+    if any(log.in_part for log in logs):
         yield "only a part of the log is read (`only`): a change outside of it is not known"
     untold = sum(row["changes"] is None and row["action"] not in ("created", "deleted") for row in rows)
     if untold:

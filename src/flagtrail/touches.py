@@ -18,6 +18,7 @@ NARROW: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("commented", "requested", "approved", "rejected", "scheduled", "closed", "viewed", "reviewed",
                      "tested", "uploaded", "connected", "disconnected", "reordered", *ENDS), ()),
 }  # fmt: skip
+IN_ONE_ENVIRONMENT = {"rollout_changed", "targeting_changed", "value_changed"}  # change nothing that others share
 OTHERS_OWN = {"value", "customProperties"}  # below these, a list of what was added may be a customer's own value
 
 
@@ -65,6 +66,8 @@ def _untold(row: Row) -> Iterator[Touch]:
         yield Touch(row, Place(None, ("archived",)), None, after=True, found=False)
     elif one_verb and action in NARROW:
         yield from (blind(row, Place(None, (name,))) for name in NARROW[action])
+    elif environment and one_verb and action in IN_ONE_ENVIRONMENT:
+        yield blind(row, Place(environment, ()))
     elif environment:
         yield from (blind(row, Place(where, ())) for where in (environment, None))
     else:

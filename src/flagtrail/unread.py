@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from flagtrail.status import NOT_READ, StreamStatus, outline
+from flagtrail.status import NOT_READ, StreamStatus
 from flagtrail.store import Store
 from flagtrail.window import Window, merge, subtract
 
@@ -22,23 +22,18 @@ class Unread(NamedTuple):
     reason: str
 
 
-def streams_of(store: Store, source: str | None = None, vendor: str | None = None) -> list[StreamStatus]:
-    """Return the status of each stream of a source, of a vendor's sources, or of all."""
-    looks = store.sources()
-    names = {look.source for look in looks if source in (None, look.source) and vendor in (None, look.vendor)}
-    known = {state.source for state in store.streams() if vendor in (None, state.vendor)}
-    return outline(store, names | ({source} if source else known))
+class Log(NamedTuple):
+    """How much of a log was read: its windows, oldest first, and whether only by a filter that leaves changes out."""
+
+    covered: Sequence[Window]
+    in_part: bool
 
 
-def covered(streams: Iterable[StreamStatus], source: str, log: str) -> list[Window]:
-    """Return the windows of a log that were read whole, by any of the streams that read it, oldest first."""
-    mine = [stream for stream in streams if reads(stream, source, log)]
-    return merge(window for stream in mine for window in stream.covered)
-
-
-def reads(stream: StreamStatus, source: str, log: str) -> bool:
-    """Return whether a stream reads a log, or a part of it."""
-    return stream.state.source == source and (stream.state.log or stream.state.stream) == log
+def log_of(store: Store, source: str, log: str) -> Log:
+    """Return how much of a log was read, by all streams that read it or a part of it."""
+    mine = [each for each in store.streams() if each.source == source and (each.log or each.stream) == log]
+    windows = merge(window for each in mine for window in store.coverage(source, each.stream))
+    return Log(windows, bool(mine) and all(each.stream != log for each in mine))
 
 
 def unread(streams: Iterable[StreamStatus], window: Window) -> list[Unread]:

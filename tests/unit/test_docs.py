@@ -12,6 +12,7 @@ from flagtrail.cli import app
 from flagtrail.config import SourceSettings, StoreSettings, load
 from flagtrail.example import EXAMPLE
 from flagtrail.schema import describe
+from flagtrail.serving import ServeSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,7 +37,7 @@ def test_the_readme_names_no_command_and_no_option_that_does_not_exist() -> None
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    for prefix, settings in (("store", StoreSettings), ("source", SourceSettings)):
+    for prefix, settings in (("store", StoreSettings), ("source", SourceSettings), ("serve", ServeSettings)):
         for name in settings.model_fields:
             assert f"| `{prefix}.{name}` |" in README
 
@@ -50,7 +51,7 @@ def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest
 
 
 def test_the_example_config_names_every_setting() -> None:
-    for name in [*StoreSettings.model_fields, *SourceSettings.model_fields]:
+    for name in [*StoreSettings.model_fields, *SourceSettings.model_fields, *ServeSettings.model_fields]:
         assert re.search(rf"^#? ?{name} = ", EXAMPLE, re.MULTILINE), name
 
 

@@ -156,6 +156,26 @@ def run(config: ConfigOption = None, source: SourceOption = None) -> None:
     reading.run(config, source)
 
 
+def serve(
+    listen: Annotated[str | None, typer.Option(help="Where, such as 127.0.0.1:8421; else as [serve] says.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve the trail over HTTP until SIGTERM or Ctrl-C: only that, nothing is read from vendors.
+
+    The page /api/docs shows what can be asked; docs/http.md describes it. Any address but a loopback one asks for a
+    token: `flagtrail token create` makes one. `flagtrail run` serves too when the config has a [serve].
+
+    Examples:
+
+      flagtrail serve
+
+      flagtrail serve --listen 0.0.0.0:8421
+    """
+    with importing():
+        from flagtrail.cli import serving
+    serving.serve(listen, config)
+
+
 def verify(
     since: Annotated[
         str | None, typer.Option(help="From when on: 30d (ago), 2026-03-01; everything by default.")
@@ -433,5 +453,5 @@ def demo(
 
 
 COMMANDS = (
-    init, check, sync, backfill, run, verify, events, count, show, export, sql, status, connectors, demo,
+    init, check, sync, backfill, run, serve, verify, events, count, show, export, sql, status, connectors, demo,
 )  # fmt: skip

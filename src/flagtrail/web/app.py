@@ -7,6 +7,8 @@ from typing import Any
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI
 
+from starlette.middleware.cors import CORSMiddleware
+
 from flagtrail import __version__
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
@@ -38,7 +40,12 @@ def app(store: Store, settings: ServeSettings, configured: Iterable[str] = ()) -
         first.include_router(subject.router)
     made.include_router(first)
     made.include_router(docs.router, prefix="/api")
-    made.add_middleware(Guard, settings=settings)
+    if settings.origins:
+        made.add_middleware(
+            CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET"],
+            allow_headers=["Authorization", "Last-Event-ID"], expose_headers=["Flagtrail-Complete"],
+        )  # fmt: skip
+    made.add_middleware(Guard, settings=settings)  # the last one stands before all others
     teach(made)
     document = made.openapi
 

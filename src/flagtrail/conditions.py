@@ -1,19 +1,34 @@
-"""What can be asked about events, and the exact SQL of it: whatever finds candidates quickly, these decide."""
+"""The exact SQL of a question: whatever finds candidates quickly, these conditions decide."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    FromClause,
+    Numeric,
+    String,
+    and_,
+    cast,
+    false,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import TSQUERY
 
+from flagtrail.fields import BY_NAME
+from flagtrail.impact import NUMBER, Range, parse_range
+from flagtrail.question import TEXT, Query, place_of
 from flagtrail.schema import EVENT
-from flagtrail.window import from_ms, to_ms
-from flagtrail.words import words
+from flagtrail.words import LONGEST, asked
 
-EXACT = ("vendor", "source", "project", "environment", "action")
 TEXTS = ("summary", "comment", "object_key", "object_name", "location", "actor_name")
 LONG_TEXT = 100_000  # characters of an event that PostgreSQL's index of words reads
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~–—…“”‘’«»·•"  # noqa: RUF001
@@ -24,46 +39,12 @@ WORDS = "to_tsvector('simple'::regconfig, translate(left({}, {}), '{}', '{}'))".
     PUNCTUATION.replace("'", "''"),
     " " * len(PUNCTUATION),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which events are wanted, newest first; every condition that is set must hold.
-
-    `object` is a whole key or name in which `*` stands for any characters. `actor` is a name, an e-mail or an id, or a
-    part of one. Of `text`, every word must be a word or the beginning of one in the summary, the comment, the object's
-    key or name, the place, or the actor's name. `linked` also shows the flag events whose audit entry is in the table:
-    their impact stands on that entry anyway. `limit` 0 means all. `after` is the cursor of an event, of which only
-    what comes after it is wanted, as on the next page.
-    """
-
-    since: datetime | None = None
-    until: datetime | None = None
-    vendor: str | None = None
-    source: str | None = None
-    project: str | None = None
-    environment: str | None = None
-    actor: str | None = None
-    action: str | None = None
-    object: str | None = None
-    text: str | None = None
-    linked: bool = False
-    limit: int = 50
-    after: str | None = None
-
-
-def cursor_of(row: Mapping[str, Any]) -> str:
-    """Return the cursor of an event: opaque, and good for as long as the event stands at its time."""
-    return urlsafe_b64encode(f"{to_ms(row['occurred_at'])}.{row['number']}".encode()).decode().rstrip("=")
-
-
-def place_of(cursor: str) -> tuple[datetime, int]:
-    """Return the time and the number that a cursor stands for; raises ValueError when it is none."""
-    try:
-        ms, number = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split(".")
-        return from_ms(int(ms)), int(number)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{cursor!r} is no cursor of an event") from None
+STATE = {
+    "vanished": EVENT.c.vanished_at.is_not(None),
+    "provisional": EVENT.c.provisional,
+    "truncated": EVENT.c.truncated,
+}
+COMMENTED = EVENT.c.comment != literal_column("''")
 
 
 def span(query: Query) -> ColumnElement[bool]:
@@ -75,8 +56,9 @@ def span(query: Query) -> ColumnElement[bool]:
         found.append(EVENT.c.occurred_at < query.until)
     if query.after:
         at, number = place_of(query.after)
-        moment = literal(at, EVENT.c.occurred_at.type)
-        found.append(tuple_(EVENT.c.occurred_at, EVENT.c.number) < tuple_(moment, literal(number)))
+        place = tuple_(literal(at, EVENT.c.occurred_at.type), literal(number))
+        here = tuple_(EVENT.c.occurred_at, EVENT.c.number)
+        found.append(here > place if query.oldest_first else here < place)
     return and_(True, *found)
 
 
@@ -86,16 +68,10 @@ def meets(query: Query, dialect: str) -> ColumnElement[bool]:
 
 
 def _conditions(query: Query, dialect: str) -> Iterator[ColumnElement[bool]]:
-    for name in EXACT:
-        wanted = getattr(query, name)
-        if wanted:
-            yield func.lower(EVENT.c[name]) == func.lower(literal(wanted))
-    if query.actor:
-        part = f"%{escaped(query.actor)}%"
-        yield or_(*(EVENT.c[name].ilike(part, escape="\\") for name in ("actor_name", "actor_email", "actor_id")))
-    if query.object:
-        pattern = glob(query.object)
-        yield or_(*(EVENT.c[name].ilike(pattern, escape="\\") for name in ("object_key", "object_name")))
+    for name, values in query.wanted.items():
+        yield _is_any(name, values, dialect)
+    for name, values in query.unwanted.items():
+        yield not_(func.coalesce(_is_any(name, values, dialect), false()))
     if query.text:
         yield _has_text(query.text, dialect)
     if not query.linked:
@@ -105,13 +81,77 @@ def _conditions(query: Query, dialect: str) -> Iterator[ColumnElement[bool]]:
         yield or_(EVENT.c.related_event.is_(None), linked.is_(None))
 
 
+def _is_any(name: str, values: Iterable[str], dialect: str) -> ColumnElement[bool]:
+    """Return the condition that an event has one of some values in a field, or one of some texts."""
+    if name == TEXT:
+        return or_(*(_has_text(value, dialect) for value in values))
+    if name == "is":
+        return or_(*(STATE[value] for value in values))
+    if name == "has":
+        has = {"comment": COMMENTED, "impact": shown_impact(lambda event: event.c.impact.is_not(None))}
+        return or_(*(has[value] for value in values))
+    if name == "impact":
+        ranges = [parse_range(value) for value in values]
+        return shown_impact(lambda event: or_(*(measured(each, event, dialect) for each in ranges)))
+    return one_of(EVENT, name, values)
+
+
+def one_of(table: FromClause, name: str, values: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that a field, in a table that has its columns, has one of some values."""
+    values = list(values)
+    patterns = [glob(value) for value in values if "*" in value]
+    whole = [value for value in values if "*" not in value]
+    if name == "actor":
+        patterns += [f"%{escaped(value)}%" for value in whole]
+        whole = []
+    columns = [table.c[column] for column in BY_NAME[name].columns]
+    found = [column.ilike(pattern, escape="\\") for column in columns for pattern in patterns]
+    found += [func.lower(column).in_([func.lower(literal(value)) for value in whole]) for column in columns if whole]
+    return or_(*found)
+
+
+def shown_impact(condition: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return whether a condition holds of the event whose impact is shown: its own, or that of its newest flag event.
+
+    `condition` is called with a table of events, and gives what has to hold of one.
+    """
+    other: ColumnElement[bool] = effect_of(condition)
+    return or_(and_(EVENT.c.impact.is_not(None), condition(EVENT)), and_(EVENT.c.impact.is_(None), other))
+
+
+def effect_of(value: Callable[[Any], ColumnElement[Any]]) -> ColumnElement[Any]:
+    """Return a value of the newest flag event that belongs to an event; `value` is called with its table."""
+    effect = EVENT.alias("effect")
+    mine = select(value(effect)).where(effect.c.related_event == EVENT.c.id)
+    return mine.order_by(effect.c.occurred_at.desc(), effect.c.number.desc()).limit(1).scalar_subquery()
+
+
+def measured(numbers: Range, event: Any, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that the number of an impact lies in a range."""
+    number: ColumnElement[Any] = literal_column(f"({NUMBER[dialect].format(event.name + '.')})", Numeric)
+    low, high = (cast(literal(end, Float), Numeric) for end in (numbers.low, numbers.high))
+    found = []
+    if numbers.low > -inf:
+        found.append(number >= low if numbers.from_low else number > low)
+    if numbers.high < inf:
+        found.append(number <= high if numbers.to_high else number < high)
+    return and_(*found)
+
+
 def _has_text(text: str, dialect: str) -> ColumnElement[bool]:
-    wanted = words(text)
-    if dialect == "postgresql":
-        asked = " & ".join(f"'{word}':*" for word in wanted)
-        vector: Any = literal_column(WORDS)
-        return vector.op("@@")(literal(asked, String).cast(TSQUERY)) if wanted else literal(value=False)
-    return func.has_words(joined_texts(), " ".join(wanted)) == 1 if wanted else literal(value=False)
+    if dialect != "postgresql":
+        return func.has_words(joined_texts(), text) == 1
+    beginnings, groups = asked(text)
+    terms = [f"'{word}':*" for word in beginnings]
+    # A word that was cut is known by its beginning only.
+    terms += [f"({' <-> '.join(_whole(word) for word in group)})" for group in groups]
+    vector: Any = literal_column(WORDS)
+    has: ColumnElement[bool] = vector.op("@@")(literal(" & ".join(terms), String).cast(TSQUERY))
+    return has
+
+
+def _whole(word: str) -> str:
+    return f"'{word}'" + (":*" if len(word) == LONGEST else "")
 
 
 def joined_texts() -> ColumnElement[str]:

@@ -19,6 +19,7 @@ from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.limit import RESERVE
 from flagtrail.people import People, PersonSettings
+from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
 from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span, spoken
 
@@ -170,6 +171,9 @@ class Config(BaseModel):
         """Return who goes by which names."""
         return People(self.person)
 
+    serve: ServeSettings | None = None
+    """Whether `flagtrail run` serves the HTTP API too, and how."""
+
     def sources(self, only: list[str] | None = None) -> list[Source]:
         """Return every source, or those named; raises ConfigError with a line for each mistake in any of them."""
         unknown = set(only or []) - {source.name for source in self.source}
@@ -190,6 +194,9 @@ class Config(BaseModel):
         if not built:
             raise ConfigError("the config has no [[source]]; `flagtrail init example.toml` writes an example")
         return built
+
+
+TABLES: dict[str, type[BaseModel]] = {"store": StoreSettings, "serve": ServeSettings}
 
 
 def config_path(given: Path | None) -> Path:
@@ -247,8 +254,8 @@ def _line(detail: Any, where: str, names: list[str], raw: dict[str, Any]) -> str
         where = f"{where}: {kind} {name!r}" if isinstance(name, str) else f"{where}: {kind} {loc[1] + 1}"
         names = list(PersonSettings.model_fields) if kind == "person" else names
         loc = loc[2:]
-    elif loc[0] == "store":
-        names = list(StoreSettings.model_fields)
+    elif loc[0] in TABLES:
+        names = list(TABLES[loc[0]].model_fields)
     place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in loc)
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(loc[-1]), names, n=1)

@@ -37,11 +37,18 @@ class Daemon:
     One that overruns is never doubled, a late one never dropped, and none waits for another.
     """
 
-    def __init__(self, sources: list[Source], store: Store, *, after: Callable[[Report], None] | None = None) -> None:
-        """Prepare to read the sources; `after` is told of each report, in the thread of its source."""
+    def __init__(
+        self, sources: list[Source], store: Store, *, after: Callable[[Report], None] | None = None,
+        ending: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare to read the sources; `after` is told of each report, in the thread of its source.
+
+        `ending` is called as soon as it begins to end, so that what runs beside it can end at the same time.
+        """
         self.sources = sources
         self.store = store
         self.after = after
+        self.ending = ending
         self.stopped: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be put to within a signal's handler
         limiters: dict[Any, Limiter] = {}  # sources with the same credential share its limits
         self.sessions = [Session(source, store, limiters=limiters) for source in sources]
@@ -139,6 +146,8 @@ class Daemon:
 
     def _shut_down(self, scheduler: BackgroundScheduler) -> bool:
         log.info("daemon_stopping")
+        if self.ending is not None:
+            self.ending()
         for session in self.sessions:
             session.stop()
         ending = threading.Thread(target=scheduler.shutdown, daemon=True)

@@ -11,13 +11,15 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from flagtrail.errors import StoreError
+from flagtrail.deadline import deadline, milliseconds_left
+from flagtrail.errors import StoreError, TooSlow
 from flagtrail.event import to_json
 from flagtrail.migrations import HEAD, KNOWN
 from flagtrail.words import has_words
 
 CACHE_KIB = 4096  # of SQLite, for each open connection
 LOG_PAGES = 4000  # of 4 KiB, after which SQLite writes its log back into the file: a page that many wrote, once
+STEPS = 20_000  # of SQLite's machine, between two looks at the clock
 BUSY_SECONDS = 60  # how long a writer waits for another process's transaction
 MIGRATION_LOCK = 0x666C6167  # any number; PostgreSQL's advisory locks are named by one
 
@@ -55,10 +57,20 @@ def guarded(shown: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        asked = deadline()
+        if asked is not None and _was_ended(error.orig):
+            raise TooSlow(
+                f"this takes longer than {asked.seconds:g} seconds; ask for a shorter time, or with another filter"
+            ) from None
         reason = " ".join(str(error.orig).split()).rstrip(".?!")
         raise StoreError(f"database {shown}: {reason}. Check [store] url, and that the database can be used") from None
     except SQLAlchemyError as error:
         raise StoreError(f"database {shown}: {' '.join(str(error).split())}") from None
+
+
+def _was_ended(error: BaseException | None) -> bool:
+    """Return whether the database ended a statement, as it was told to; 57014 is PostgreSQL's code for that."""
+    return str(error) == "interrupted" or getattr(error, "sqlstate", None) == "57014"
 
 
 @contextmanager
@@ -117,7 +129,9 @@ def _engine(url: URL) -> Engine:
     }
     # A server may be set to a stricter isolation, under which writers of one stream fail instead of waiting.
     options["isolation_level"] = "READ COMMITTED"
-    return create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
+    engine = create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
+    event.listen(engine, "begin", _limit_postgresql)
+    return engine
 
 
 def _stay_with_the_file(engine: Engine) -> None:
@@ -166,7 +180,16 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    until = deadline()
+    driver: Any = connection.connection.driver_connection
+    driver.set_progress_handler(until and (lambda: time.monotonic() > until.at), STEPS)  # of the last one here, too
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
+
+
+def _limit_postgresql(connection: Connection) -> None:
+    left = milliseconds_left()
+    if left is not None:
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left}")
 
 
 def _migrate(engine: Engine, shown: str, create: bool) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import and_, delete, or_, select, update
 
 from flagtrail.api import Api
 from flagtrail.connector import Stream
-from flagtrail.counts import count_details
+from flagtrail.counts import count_open
 from flagtrail.database import guarded, writing
 from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Event, Record, to_json
@@ -68,7 +68,7 @@ def fetch(
     known = {stream.log: stream for stream in streams}
     fetched, watch = Fetched(), watch or Nobody()
     deadline = time.monotonic() + seconds
-    watch.planned(1, sum(open_ for (name, _), open_ in count_details(store).items() if name == source.name))
+    watch.planned(1, count_open(store, source.name))
     with ThreadPoolExecutor(source.parallel, thread_name_prefix=f"{source.name}-detail") as pool:
         while not (stop.is_set() or fetched.error or time.monotonic() > deadline):
             wanted = _wanted(store, source, known)

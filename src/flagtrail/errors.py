@@ -3,6 +3,7 @@
 FlagtrailError
 ├── ConfigError             the config is wrong: nothing starts until a person changes it
 ├── StoreError              the database cannot be used: nothing is read, so nothing is lost
+│   └── TooSlow             a question takes longer than it may: it is asked again for less
 └── SourceError             one source, or one stream of it, cannot be read; the others carry on
     ├── AccessDenied        the vendor refuses us: skipped until its settings change
     ├── Unavailable         the vendor cannot be reached or is down: tried again at the next tick
@@ -24,6 +25,10 @@ class ConfigError(FlagtrailError):
 
 class StoreError(FlagtrailError):
     """The database cannot be opened, read or written."""
+
+
+class TooSlow(StoreError):
+    """A question takes the database longer than whoever asks may let it work."""
 
 
 class SourceError(FlagtrailError):

@@ -9,6 +9,15 @@ EXAMPLE = """\
 # With a password in it: url = { env = "FLAGTRAIL_STORE" }
 url = "sqlite:///flagtrail.db"
 
+# Let `flagtrail run` serve the trail over HTTP too; `flagtrail serve` does only that. http://127.0.0.1:8421/api/docs
+# [serve]
+# listen = "127.0.0.1:8421"                # any address but a loopback one asks for a token: `flagtrail token create`
+# hosts = ["trail.example.com"]            # names that it is called by, such as a reverse proxy's; then tokens, too
+# tokens = true                            # ask for a token on a loopback address as well
+# origins = ["https://tools.example.com"]  # web pages elsewhere that may read answers
+# timeout = "30s"                          # for how long the database may work on one question
+# live = 20                                # live connections at the same time
+
 [[source]]
 # The name is part of every event's id: choose it once.
 name = "acme-launchdarkly"

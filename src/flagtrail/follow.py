@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select, text
 
-from flagtrail.conditions import Query, meets, span
+from flagtrail.conditions import meets, span
 from flagtrail.database import guarded
 from flagtrail.gather import LOCK
-from flagtrail.query import reading, shown
+from flagtrail.query import Query, reading, shown
 from flagtrail.schema import EVENT
 from flagtrail.store import Store
 from flagtrail.walk import beside_indexes

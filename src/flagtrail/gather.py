@@ -6,17 +6,19 @@ an event that is changed or deleted out of the counts and let it wait, also when
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail.conditions import EXACT
 from flagtrail.database import writing
+from flagtrail.facets import BETWEEN, facet_of
+from flagtrail.fields import BY_NAME
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
-from flagtrail.search import ACTOR, BETWEEN, OBJECT, facet_of, marks, told
+from flagtrail.search import ACTOR, FREQUENT_COLUMNS, MARKED, OBJECT, SELDOM_COLUMNS, marks, told
 from flagtrail.window import to_ms
 from flagtrail.words import words
 
@@ -27,30 +29,33 @@ HOUR = {
     "sqlite": "substr({}.occurred_at, 1, 13) || ':00:00.000Z'",
     "postgresql": "date_trunc('hour', {}.occurred_at, 'UTC')",
 }
-# The order in which tables are read is said: each statement begins with the few that wait.
-TALLIED = """
-    INSERT INTO tally (hour, vendor, source, events, linked)
-    SELECT {e}, e.vendor, e.source, %s FROM waiting w %s
-    GROUP BY 1, 2, 3
-    ON CONFLICT (hour, vendor, source)
-    DO UPDATE SET events = tally.events + excluded.events, linked = tally.linked + excluded.linked
-"""
-LINKED = (
-    # Flag events whose audit entry is there, and those that it comes after.
-    TALLIED
-    % (
-        "0, count(*)",
-        """CROSS JOIN event e CROSS JOIN event n
-        WHERE e.number = w.number AND n.id = e.related_event AND n.number <= (SELECT upto FROM gathered)""",
-    ),
-    TALLIED
-    % (
-        "0, count(*)",
-        """CROSS JOIN event n CROSS JOIN event e
-        WHERE n.number = w.number AND e.related_event = n.id AND e.number <= (SELECT upto FROM gathered)
-        AND e.number NOT IN (SELECT number FROM waiting)""",
-    ),
+# What stands in the tables of counts for each kind of event that is counted. An event is of no environment, or of one.
+KEYS = {
+    "tally": {"hour": "{hour}", "vendor": "e.vendor", "source": "e.source",
+              "environment": "coalesce(e.environment, '')"},
+    "total": {name: f"e.{name}" for name in ("source", "stream", "vendor", "action")},
+}  # fmt: skip
+# Flag events whose audit entry is there, and those that it comes after. The order in which tables are read is said:
+# each statement begins with the few that wait.
+CAME = (
+    """CROSS JOIN event e CROSS JOIN event n
+    WHERE e.number = w.number AND n.id = e.related_event AND n.number <= (SELECT upto FROM gathered)""",
+    """CROSS JOIN event n CROSS JOIN event e
+    WHERE n.number = w.number AND e.related_event = n.id AND e.number <= (SELECT upto FROM gathered)
+    AND e.number NOT IN (SELECT number FROM waiting)""",
 )
+
+
+def _linked(hour: str) -> Iterator[str]:
+    """Yield the statements that count, of what waits, the flag events whose audit entry is there."""
+    for table, keys in KEYS.items():
+        names, values = ", ".join(keys), ", ".join(keys.values()).format(hour=hour)
+        for came in CAME:
+            yield f"""
+                INSERT INTO {table} ({names}, events, linked) SELECT {values}, 0, count(*) FROM waiting w {came}
+                GROUP BY {", ".join(map(str, range(1, len(keys) + 1)))} ON CONFLICT ({names})
+                DO UPDATE SET events = {table}.events + excluded.events, linked = {table}.linked + excluded.linked
+            """  # noqa: S608
 
 
 class Gathering:
@@ -84,8 +89,8 @@ class Gathering:
             more = _let_wait(connection)
             noted = self._note(connection)
             hour = HOUR[connection.dialect.name].format("e").replace(":", "\\:")
-            for statement in LINKED:
-                connection.execute(text(statement.replace("{e}", hour)))
+            for statement in _linked(hour):
+                connection.execute(text(statement))
             connection.execute(delete(WAITING))
         if len(self._known) > REMEMBERED:
             self._known.clear()
@@ -98,24 +103,30 @@ class Gathering:
         texts: set[str] = set()
         found = []
         indexed = connection.dialect.name == "sqlite"
-        names = ("occurred_at", "stream", "summary", "comment", "location", *OBJECT, *ACTOR, *EXACT)
+        often, seldom = (tuple(zip(*pairs, strict=True)) for pairs in (FREQUENT_COLUMNS, SELDOM_COLUMNS))
+        names = ("occurred_at", "summary", "comment", "location", *OBJECT, *ACTOR, *often[1], *seldom[1])
+        often_of, seldom_of, actor_of = attrgetter(*often[1]), attrgetter(*seldom[1]), attrgetter(*ACTOR)
+        kinds: set[tuple[tuple[str, ...], tuple[str | None, ...]]] = set()
         totals: Counter[tuple[str, str, str, str]] = Counter()
-        hours: Counter[tuple[datetime, str, str]] = Counter()
+        hours: Counter[tuple[datetime, str, str, str]] = Counter()
         query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
-        for at, stream, summary, comment, location, key, name, *others in connection.execute(query).all():
-            actor, exact = facet_of(others[:3]), tuple(others[3:])
-            vendor, source, *_, action = exact
-            totals[source, stream, vendor, action] += 1
-            hours[at.replace(minute=0, second=0, microsecond=0), vendor, source] += 1
+        for row in connection.execute(query).all():
+            at, key, name = row.occurred_at, row.object_key, row.object_name
+            actor, frequent, rare = facet_of(actor_of(row)), often_of(row), seldom_of(row)
+            totals[row.source, row.stream, row.vendor, row.action] += 1
+            hour = at.replace(minute=0, second=0, microsecond=0)
+            hours[hour, row.vendor, row.source, row.environment or ""] += 1
+            kinds |= {(often[1], frequent), (seldom[1], rare)}
             values.add(("actor", actor))
             values.add(("object", facet_of((key, name))))
             if indexed:
-                parts = {told(one) for one in (summary, location, key, name, others[0]) if one}
-                if comment:
-                    parts.add(" ".join(words(comment)))
+                parts = {told(one) for one in (row.summary, row.location, key, name, row.actor_name) if one}
+                if row.comment:
+                    parts.add(" ".join(words(row.comment)))
                 texts |= parts
-                all_marks = (marks(EXACT, exact), marks(OBJECT, (key, name)), marks(("who",), (actor or BETWEEN,)))
-                found.append((to_ms(at), " ".join((*all_marks, *parts))))
+                all_marks = (marks(often[0], frequent), marks(seldom[0], rare), marks(OBJECT, (key, name)))
+                found.append((to_ms(at), " ".join((*all_marks, marks(("who",), (actor or BETWEEN,)), *parts))))
+        values |= {facet for columns, kind in kinds for facet in _facets(dict(zip(columns, kind, strict=True)))}
         _count(connection, TOTAL, totals)
         _count(connection, TALLY, hours)
         found.sort()  # the index is written by rising time, or in pieces
@@ -129,6 +140,14 @@ class Gathering:
         return values
 
 
+def _facets(event: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Yield the facets of the fields whose columns some values of an event are of."""
+    for name in MARKED:
+        columns = BY_NAME[name].columns
+        if event.keys() >= set(columns) and any(event[column] for column in columns):
+            yield name, facet_of(event[column] for column in columns)
+
+
 def _count(connection: Connection, table: Table, counts: Mapping[tuple[Any, ...], int]) -> None:
     """Add numbers of events to a table of counts."""
     if not counts:
@@ -138,8 +157,9 @@ def _count(connection: Connection, table: Table, counts: Mapping[tuple[Any, ...]
     told = insert_into.on_conflict_do_update(
         index_elements=names, set_={"events": table.c.events + insert_into.excluded.events}
     )
-    nothing = {"linked": 0} if "linked" in table.c else {}
-    rows = [dict(zip(names, key, strict=True)) | nothing | {"events": count} for key, count in sorted(counts.items())]
+    rows = [
+        dict(zip(names, key, strict=True)) | {"events": count, "linked": 0} for key, count in sorted(counts.items())
+    ]
     connection.execute(told, rows)
 
 

@@ -1,20 +1,36 @@
 """Asks the table: which events, how many in each span of time, and one event whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from flagtrail.conditions import Query, cursor_of, escaped, place_of
-from flagtrail.counts import histogram_of
+from flagtrail.conditions import effect_of, escaped
 from flagtrail.database import guarded
+from flagtrail.histogram import DIMENSIONS, SPANS, Counted, counted, histogram_of
+from flagtrail.question import Query, QueryError, cursor_of, expanded, place_of
 from flagtrail.schema import EVENT, RECORD
 from flagtrail.store import Store
 from flagtrail.walk import Walk
 
-__all__ = ["Query", "cursor_of", "event", "events", "histogram", "place_of", "reading", "shown"]
+__all__ = [
+    "DIMENSIONS",
+    "SPANS",
+    "Counted",
+    "Query",
+    "QueryError",
+    "count",
+    "cursor_of",
+    "event",
+    "events",
+    "expanded",
+    "histogram",
+    "place_of",
+    "reading",
+    "shown",
+]
 
 
 @contextmanager
@@ -30,29 +46,36 @@ def reading(store: Store) -> Iterator[Connection]:
 
 
 def events(store: Store, query: Query) -> Iterator[dict[str, Any]]:
-    """Yield events as dicts with the columns of the table `event`, newest first."""
+    """Yield events as dicts with the columns of the table `event`, in the order of the question."""
     with reading(store) as connection:
         yield from Walk(connection, query, shown()).rows()
 
 
 def shown() -> list[ColumnElement[Any]]:
     """Return the columns of an event as they are shown: with the impact that its flag event tells."""
-    effect = EVENT.alias("effect")
-    impact = select(effect.c.impact).where(effect.c.related_event == EVENT.c.id).order_by(effect.c.occurred_at.desc())
-    return [
-        func.coalesce(column, impact.limit(1).scalar_subquery()).label("impact") if column.name == "impact" else column
-        for column in EVENT.c
-    ]
+    impact = func.coalesce(EVENT.c.impact, effect_of(lambda effect: effect.c.impact)).label("impact")
+    return [impact if column.name == "impact" else column for column in EVENT.c]
 
 
-def histogram(store: Store, query: Query, by: str | None, bucket: timedelta) -> dict[tuple[datetime, str | None], int]:
-    """Return how many events there are in each span of time, by its start and the value of a column.
+def histogram(store: Store, query: Query, by: str | None, bucket: timedelta) -> dict[tuple[datetime, Any], int]:
+    """Return how many events there are in each span of time, by its start and the value of a dimension.
 
     They are those that `events` would show without a limit. Spans are as long as `bucket`, and begin at its multiples
-    since the Unix epoch; those without events are left out.
+    since the Unix epoch; those without events are left out. `by` is any of `DIMENSIONS`.
     """
     with reading(store) as connection:
         return histogram_of(connection, query, by, bucket)
+
+
+def count(store: Store, query: Query, by: Sequence[str] = (), top: int = 0, zone: tzinfo | None = UTC) -> Counted:
+    """Return how many events there are by some of `DIMENSIONS`, and by one of hour, day and week if that is among them.
+
+    They are those that `events` would show without a limit. Hours, days and weeks (from Monday) are those of `zone`;
+    None is the zone of this machine. `top` keeps the groups of so many most frequent values, 0 all; what is left out is
+    told. Raises QueryError.
+    """
+    with reading(store) as connection:
+        return counted(connection, query, by, top, zone)
 
 
 def event(store: Store, id: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ which sorts by time and which its date functions read.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Identity, Index, Integer, LargeBinary
+from sqlalchemy import Column, Identity, Index, Integer, LargeBinary, String
 from sqlmodel import Field, SQLModel
 
 from flagtrail.columns import Document, Instant, Number, where
@@ -229,6 +229,23 @@ class StreamRow(SQLModel, table=True):
     error: str | None = Field(default=None, description="what the last failed sync said; null once it succeeds")
 
 
+class TokenRow(SQLModel, table=True):
+    """Who may ask over HTTP. What a token says cannot be had back from here."""
+
+    __tablename__ = "token"
+
+    key: str = Field(primary_key=True, description="the open part of the token, by which it is found")
+    name: str = Field(sa_column=Column(String, unique=True, nullable=False), description="what people call it")
+    digest: bytes = Field(sa_type=LargeBinary, description="SHA-256 of the token")
+    scopes: str = Field(description="what it may be used for, by commas: read, export")
+    created_at: datetime = Field(sa_type=Instant, description="when it was made")
+    expires_at: datetime | None = Field(
+        default=None, sa_type=Instant, description="from when on it is of no use; null: never"
+    )
+    used_at: datetime | None = Field(default=None, sa_type=Instant, description="about when it was used last")
+    revoked_at: datetime | None = Field(default=None, sa_type=Instant, description="since when it is of no use")
+
+
 class TallyRow(SQLModel, table=True):
     """How many events happened in an hour, of those that were gathered; see `gathered`."""
 
@@ -238,6 +255,9 @@ class TallyRow(SQLModel, table=True):
     hour: datetime = Field(primary_key=True, sa_type=Instant, description="its start")
     vendor: str = Field(primary_key=True, description="launchdarkly, configcat")
     source: str = Field(primary_key=True, description="name of the source")
+    environment: str = Field(
+        primary_key=True, description="the one environment that was changed; empty: none or several"
+    )
     events: int = Field(description="how many events")
     linked: int = Field(description="how many of them are flag events whose audit entry is in the table")
 
@@ -253,6 +273,7 @@ class TotalRow(SQLModel, table=True):
     vendor: str = Field(primary_key=True, description="launchdarkly, configcat")
     action: str = Field(primary_key=True, description="the shared verb, or the vendor's word when no verb fits")
     events: int = Field(description="how many events")
+    linked: int = Field(description="how many of them are flag events whose audit entry is in the table")
 
 
 class FacetRow(SQLModel, table=True):
@@ -261,7 +282,7 @@ class FacetRow(SQLModel, table=True):
     __tablename__ = "facet"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    field: str = Field(primary_key=True, description="actor, object, word")
+    field: str = Field(primary_key=True, description="actor, object, word, and fields such as environment")
     value: str = Field(primary_key=True, description="the value; several that belong together are divided by U+001F")
 
 
@@ -286,11 +307,12 @@ class GatheredRow(SQLModel, table=True):
 
 TABLES: tuple[type[SQLModel], ...] = (
     EventRow, RecordRow, DictionaryRow, DetailRow, CoverageRow, GapRow, VerdictRow, SourceRow, StreamRow,
-    TallyRow, TotalRow, FacetRow, WaitingRow, GatheredRow,
+    TallyRow, TotalRow, FacetRow, WaitingRow, GatheredRow, TokenRow,
 )  # fmt: skip
-EVENT, RECORD, DICTIONARY, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM, TALLY, TOTAL, FACET, WAITING, GATHERED = (
-    SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES
-)
+(
+    EVENT, RECORD, DICTIONARY, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM, TALLY, TOTAL, FACET, WAITING, GATHERED,
+    TOKEN,
+) = (SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES)  # fmt: skip
 
 
 def describe() -> str:

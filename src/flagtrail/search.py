@@ -6,39 +6,56 @@ own; what they need is which values there are that a part or a pattern means. `f
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, String, any_, func, literal, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Select,
+    String,
+    any_,
+    func,
+    literal,
+    literal_column,
+    not_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from flagtrail.conditions import EXACT, Query, escaped, glob
-from flagtrail.schema import EVENT, FACET, TOTAL
+from flagtrail.conditions import measured, one_of
+from flagtrail.facets import BETWEEN, MOST, beginning_with, meant, objects, people
+from flagtrail.fields import BY_NAME
+from flagtrail.impact import Range, parse_range
+from flagtrail.question import Query, place_of
+from flagtrail.schema import EVENT, TOTAL
 from flagtrail.window import to_ms
 from flagtrail.words import words
 
-ACTOR = ("actor_name", "actor_email", "actor_id")
-OBJECT = ("object_key", "object_name")
-BETWEEN = "\x1f"  # divides the values of a facet
-LONGEST = 600  # characters of a facet; one that is longer is kept as the empty one, which every part may be in
-MOST = 1000  # facets that a part or a pattern may mean; with more, events are looked at one after another
-AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
-MOST_WORDS = 200  # words with one beginning that are asked for one by one
-# To the letter what SQLite's indexes are of.
-PARTS = {
-    "key": "substr(value, 1, instr(value, char(31)) - 1)",
-    "name": "substr(value, instr(value, char(31)) + 1)",
+ACTOR = BY_NAME["actor"].columns
+OBJECT = BY_NAME["object"].columns
+FREQUENT = ("vendor", "source", "project", "environment", "action")
+SELDOM = ("stream", "object_kind", "actor_kind")
+MARKED = (*FREQUENT, *SELDOM)  # fields whose values SQLite's index has marks of, and all of whose values are facets
+# A mark for each value of a field, whichever of the field's columns it stands in.
+FREQUENT_COLUMNS, SELDOM_COLUMNS = (
+    tuple((name, column) for name in names for column in BY_NAME[name].columns) for names in (FREQUENT, SELDOM)
+)
+INDEXED = ("project", "environment", "action", "object_kind", "actor_kind")  # fields that PostgreSQL has indexes of
+ENDLESS = 2**62
+# Indexes of the events that a field alone tells, in the order of time: their names, and to the letter what they are of.
+HELD = {
+    ("is", "vanished"): ("search_vanished", "event.vanished_at IS NOT NULL"),
+    ("is", "provisional"): ("search_provisional", "event.provisional"),
+    ("is", "truncated"): ("search_truncated", "event.truncated"),
+    ("has", "comment"): ("search_commented", "event.comment <> ''"),
 }
+FEW_EFFECTS = 20_000  # flag events that are looked at before anything else; with more, some are soon found along time
+AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 FIRST = "\ue000"  # begins a mark that is no word
 KEY = 200  # characters of a value in PostgreSQL's indexes
-
-
-def facet_of(values: Iterable[str | None]) -> str:
-    """Return values of an event that belong together, as one text; empty when they are too long."""
-    joined = BETWEEN.join(value or "" for value in values)
-    return joined if len(joined) <= LONGEST else ""
 
 
 def mark(name: str, value: str) -> str:
@@ -70,15 +87,19 @@ class Asked(NamedTuple):
 
 def match(connection: Connection, query: Query) -> Asked | None:
     """Return what SQLite's index is asked for; None when it is of no help."""
-    groups = [[mark(name, value)] for name in EXACT if (value := getattr(query, name))]
-    if query.object:
-        groups += _or_none(_object_marks(connection, query.object))
-    if query.actor:
-        found = _facets(connection, "actor", [f"%{escaped(query.actor)}%"])
+    groups = []
+    for name in MARKED:
+        values = meant(connection, query, name)
+        if values is not None:
+            groups.append(sorted({mark(name, value) for each in values for value in each if value}))
+    if patterns := query.wanted.get("object"):
+        groups += _or_none(_object_marks(connection, patterns))
+    if parts := query.wanted.get("actor"):
+        found = people(connection, parts)
         groups += _or_none(None if found is None else [mark("who", value or BETWEEN) for value in found])
     beginnings = []
-    for word in words(query.text or ""):
-        starting = _beginning_with(connection, word)
+    for word in every_word(query):
+        starting = beginning_with(connection, word)
         if starting is None:
             beginnings.append(word)
         else:
@@ -94,46 +115,107 @@ def match(connection: Connection, query: Query) -> Asked | None:
     return Asked(f'"{max(beginnings, key=len)}"*', streams=False) if beginnings else None
 
 
-def milliseconds(connection: Connection, asked: str, since: datetime | None, before: datetime) -> Iterator[int]:
-    """Yield the milliseconds in which SQLite's index has what is asked for, newest first."""
-    statement = "SELECT rowid FROM search WHERE search MATCH ? AND rowid < ? AND rowid >= ? ORDER BY rowid DESC"
-    first = to_ms(since) if since else -(2**62)
-    for row in connection.exec_driver_sql(statement, (asked, to_ms(before), first)):
+def every_word(query: Query) -> list[str]:
+    """Return the words that an event must have, or begin with, whether or not they stand together."""
+    return words(query.text or "")
+
+
+def milliseconds(connection: Connection, asked: str, query: Query) -> Iterator[int]:
+    """Yield the milliseconds in which SQLite's index has what is asked for, in the order of the question."""
+    first = to_ms(query.since) if query.since else -ENDLESS
+    end = to_ms(query.until) + 1 if query.until else ENDLESS  # the end may lie within a millisecond
+    if query.after and query.oldest_first:
+        first = max(first, to_ms(place_of(query.after)[0]))
+    elif query.after:
+        end = min(end, to_ms(place_of(query.after)[0]) + 1)
+    statement = "SELECT rowid FROM search WHERE search MATCH ? AND rowid < ? AND rowid >= ? ORDER BY rowid "
+    for row in connection.exec_driver_sql(statement + ("ASC" if query.oldest_first else "DESC"), (asked, end, first)):
         yield row[0]
+
+
+def held(query: Query) -> tuple[str, ColumnElement[bool]] | None:
+    """Return an index that holds all that is asked for and maybe more, and the condition of what is in it."""
+    for (name, value), (index, condition) in HELD.items():
+        if query.wanted.get(name) == (value,):
+            return index, literal_column(condition)
+    return None
+
+
+def effects(connection: Connection, query: Query) -> CompoundSelect[Any] | None:
+    """Return the numbers of the events that can have the impact that is asked for; None when it is no help."""
+    values = query.wanted.get("impact")
+    if values is None and query.wanted.get("has") != ("impact",):
+        return None
+    effect = EVENT.alias("effect")
+    inside: list[ColumnElement[bool]] = [effect.c.impact.is_not(None)]
+    if values:
+        ranges = [parse_range(value) for value in values]
+        whole = Range(min(each.low for each in ranges), max(each.high for each in ranges))
+        inside.append(measured(whole, effect, connection.dialect.name))
+
+    def found(column: ColumnElement[Any]) -> Select[Any]:
+        return select(column).where(*inside).with_hint(effect, "INDEXED BY search_impact", "sqlite")
+
+    some = found(effect.c.number).limit(FEW_EFFECTS + 1).subquery()
+    if connection.execute(select(func.count()).select_from(some)).scalar_one() > FEW_EFFECTS:
+        return None
+    entry = EVENT.alias("entry")
+    entries = select(entry.c.number).where(entry.c.id.in_(found(effect.c.related_event)))
+    return found(effect.c.number).union(entries)
 
 
 def narrowed(
     connection: Connection, query: Query
 ) -> tuple[list[ColumnElement[bool]], ColumnElement[str] | None, list[str]]:
     """Return conditions that PostgreSQL has indexes for, and a value that is one of a few: its column, and which."""
-    asked = [(name, value) for name in ("project", "environment", "action") if (value := getattr(query, name))]
-    conditions: list[ColumnElement[bool]] = [_key(EVENT.c[name]) == _key(literal(value)) for name, value in asked]
-    few: tuple[ColumnElement[str] | None, list[str]] = (None, [])
+    few: list[tuple[ColumnElement[str], list[str]]] = []
     for column, values in (
-        (func.coalesce(EVENT.c.object_key, EVENT.c.object_name), _object_keys(connection, query.object)),
+        (func.coalesce(EVENT.c.object_key, EVENT.c.object_name), _object_keys(connection, query.wanted.get("object"))),
         (
             func.coalesce(*(EVENT.c[name] for name in ("actor_email", "actor_id", "actor_name"))),
-            _actors(connection, query.actor),
+            _actors(connection, query.wanted.get("actor")),
         ),
-        (EVENT.c.source, sources(connection, query)),
     ):
-        if values is None:
-            continue
-        value = column if column is EVENT.c.source else _key(column)
-        if few[0] is None and column is not EVENT.c.source:
-            few = (value, values)
-        else:
-            conditions.append(value == any_(literal(values, ARRAY(String))))
-    return conditions, *few
+        if values is not None:
+            few.append((_key(column), values))
+    conditions: list[ColumnElement[bool]] = []
+    several: list[tuple[ColumnElement[str], list[str]]] = []
+    for name in INDEXED:
+        value, keys = _key(EVENT.c[BY_NAME[name].columns[0]]), _keys(connection, query, name)
+        if keys is not None and len(keys) == 1:
+            conditions.append(value == _key(literal(keys[0])))
+        elif keys is not None:
+            several.append((value, keys))
+    if (index := held(query)) is not None:
+        conditions.append(index[1])
+    for name, values in _places(connection, query).items():
+        conditions.append(EVENT.c[name] == any_(literal(values, ARRAY(String))))
+    if not few and not conditions and len(several) == 1:
+        few = [several.pop()]
+    # Those of one object or person are few already.
+    first, rest = (few[0], few[1:]) if few else ((None, []), several)
+    return [*conditions, *(value == any_(literal(keys, ARRAY(String))) for value, keys in rest)], *first
 
 
-def sources(connection: Connection, query: Query) -> list[str] | None:
-    """Return the sources whose events can be meant; None when all can."""
-    asked = [(name, value) for name in ("vendor", "source") if (value := getattr(query, name))]
-    if not asked:
+def _keys(connection: Connection, query: Query, name: str) -> list[str] | None:
+    """Return the values, in lower case, of the column of a field that PostgreSQL has an index of."""
+    found = meant(connection, query, name)
+    if found is None or not all(each[0] for each in found):
         return None
-    conditions = [func.lower(TOTAL.c[name]) == func.lower(literal(value)) for name, value in asked]
-    return list(connection.execute(select(TOTAL.c.source).where(*conditions).distinct()).scalars())
+    lower = select(func.left(func.lower(func.unnest(literal([each[0] for each in found], ARRAY(String)))), KEY))
+    return sorted(set(connection.execute(lower).scalars()))
+
+
+def _places(connection: Connection, query: Query) -> dict[str, list[str]]:
+    """Return the sources, and the streams if they are asked for, whose events can be meant; nothing when all can."""
+    names = [name for name in ("vendor", "source", "stream") if name in query.wanted or name in query.unwanted]
+    if not names:
+        return {}
+    conditions = [one_of(TOTAL, name, query.wanted[name]) for name in names if name in query.wanted]
+    conditions += [not_(one_of(TOTAL, name, query.unwanted[name])) for name in names if name in query.unwanted]
+    found = connection.execute(select(TOTAL.c.source, TOTAL.c.stream).where(*conditions).distinct()).all()
+    places = {"source": sorted({row.source for row in found})}
+    return places | ({"stream": sorted({row.stream for row in found})} if "stream" in names else {})
 
 
 def _key(value: ColumnElement[Any]) -> ColumnElement[str]:
@@ -144,79 +226,34 @@ def _or_none(marks: list[str] | None) -> list[list[str]]:
     return [] if marks is None else [marks]
 
 
-def _object_marks(connection: Connection, pattern: str) -> list[str] | None:
-    if "*" not in pattern:
-        return [mark(name, pattern) for name in OBJECT]
-    found = _objects(connection, pattern)
-    if found is None or "" in found:
-        return None
-    pairs = [value.split(BETWEEN) for value in found]
-    return sorted({mark("object_key", key) if key else mark("object_name", name) for key, name in pairs})
-
-
-def _objects(connection: Connection, pattern: str) -> list[str] | None:
-    """Return the objects that a pattern means, at most as many as can be asked for one by one; else None."""
-    if not pattern.strip("*"):
-        return None
-    like = func.lower(literal(glob(pattern)))
-    fits: list[ColumnElement[bool]] = [FACET.c.value == ""]
-    if connection.dialect.name == "postgresql":
-        # To the letter what the indexes are of; a backslash escapes by itself.
-        parts: Iterator[ColumnElement[str]] = (
-            literal_column(f"lower(split_part(facet.value, chr(31), {part}))") for part in "12"
-        )
-        return _found(connection, "object", [*fits, *(part.op("LIKE")(like) for part in parts)])
-    begin = pattern.partition("*")[0]
-    if not begin:
-        fits += [literal_column(f"lower({part})").like(like, escape="\\") for part in PARTS.values()]
-        return _found(connection, "object", fits)
-    found = set(_found(connection, "object", fits) or ())
-    for name, part in PARTS.items():  # SQLite would take the primary key, and read all objects
-        statement = (
-            f"SELECT value FROM facet INDEXED BY search_by_{name} WHERE field = 'object' "  # noqa: S608
-            f"AND lower({part}) >= lower(?) AND lower({part}) < lower(?) || ? "
-            f"AND lower({part}) LIKE lower(?) ESCAPE '\\' LIMIT ?"
-        )
-        values = (begin, begin, "\U0010ffff", glob(pattern), MOST + 1)
-        found.update(connection.exec_driver_sql(statement, values).scalars())
+def _object_marks(connection: Connection, patterns: Iterable[str]) -> list[str] | None:
+    found: set[str] = set()
+    for pattern in patterns:
+        if "*" not in pattern:
+            found |= {mark(name, pattern) for name in OBJECT}
+            continue
+        known = objects(connection, pattern)
+        if known is None or "" in known:
+            return None
+        pairs = [value.split(BETWEEN) for value in known]
+        found |= {mark("object_key", key) if key else mark("object_name", name) for key, name in pairs}
     return sorted(found) if len(found) <= MOST else None
 
 
-def _object_keys(connection: Connection, pattern: str | None) -> list[str] | None:
-    found = _objects(connection, pattern) if pattern else None
+def _object_keys(connection: Connection, patterns: Iterable[str] | None) -> list[str] | None:
+    if patterns is None:
+        return None
+    keys: set[str] = set()
+    for pattern in patterns:
+        found = objects(connection, pattern)
+        if found is None or "" in found:
+            return None
+        keys |= {(key or name)[:KEY] for key, name in (value.split(BETWEEN) for value in found)}
+    return sorted(keys) if len(keys) <= MOST else None
+
+
+def _actors(connection: Connection, parts: Iterable[str] | None) -> list[str] | None:
+    found = people(connection, parts) if parts else None
     if found is None or "" in found:
         return None
-    pairs = [value.split(BETWEEN) for value in found]
-    return sorted({(key or name).lower()[:KEY] for key, name in pairs})
-
-
-def _actors(connection: Connection, part: str | None) -> list[str] | None:
-    found = _facets(connection, "actor", [f"%{escaped(part)}%"]) if part else None
-    if found is None or "" in found:
-        return None
-    return sorted({(email or id or name).lower()[:KEY] for name, email, id in (one.split(BETWEEN) for one in found)})
-
-
-def _facets(connection: Connection, field: str, patterns: list[str]) -> list[str] | None:
-    fits = [FACET.c.value == "", *(FACET.c.value.ilike(pattern, escape="\\") for pattern in patterns)]
-    return _found(connection, field, fits)
-
-
-def _found(connection: Connection, field: str, fits: list[ColumnElement[bool]]) -> list[str] | None:
-    """Return the facets that meet one of some conditions; None when they are too many."""
-    found: list[str] = []
-    for fit in fits:
-        name: ColumnElement[str] = literal_column(f"'{field}'")
-        query = select(FACET.c.value).where(FACET.c.field == name, fit).limit(MOST + 1)
-        found += connection.execute(query).scalars()
-    found = sorted(set(found))
-    return found if len(found) <= MOST else None
-
-
-def _beginning_with(connection: Connection, word: str) -> list[str] | None:
-    """Return the words that are there with a beginning; None when they are too many, or not kept for their digits."""
-    if not word.isalpha():
-        return None
-    inside = [FACET.c.field == "word", FACET.c.value >= word, FACET.c.value < word + "\U0010ffff"]
-    found = list(connection.execute(select(FACET.c.value).where(*inside).limit(MOST_WORDS + 1)).scalars())
-    return found if len(found) <= MOST_WORDS else None
+    return sorted({(email or id or name)[:KEY] for name, email, id in (one.split(BETWEEN) for one in found)})

@@ -19,8 +19,8 @@ class StreamStatus:
 
     `wanted` ends where it could be covered at the last sync: at the vendor's time less the settling time. `verdicts`
     are the newest on each moment. `healed` counts the entries that verifications found missing, `vanished` those that
-    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched. `first_age`
-    is how old the oldest event was when it was stored.
+    the vendor no longer shows by the reason, `details_open` those whose full form is still to be fetched, at least so
+    many if there are `more_details`. `first_age` is how old the oldest event was when it was stored.
     """
 
     state: StreamState
@@ -32,6 +32,7 @@ class StreamStatus:
     healed: int = 0
     vanished: Mapping[str, int] = field(default_factory=dict)
     details_open: int = 0
+    more_details: bool = False
     first_age: timedelta | None = None
 
     @property
@@ -59,9 +60,7 @@ class StreamStatus:
     def verified_share(self) -> float:
         """How much of the covered time was compared with the vendor and found to agree, from 0 to 1."""
         covered = sum((window.length for window in self.covered), timedelta())
-        good = [v.window for v in self.verdicts if v.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
-        agreed = sum((part.length for window in self.covered for part in _parts(window, good)), timedelta())
-        return agreed / covered if covered else 0.0
+        return agreed(self.covered, self.verdicts) / covered if covered else 0.0
 
     @property
     def verified_at(self) -> datetime | None:
@@ -119,7 +118,8 @@ def status(store: Store, source: str | None = None) -> list[StreamStatus]:
                     verdicts=current(verdicts),
                     healed=sum(verdict.found for verdict in verdicts),
                     vanished=vanished.get(name, {}),
-                    details_open=waiting.get(name, 0),
+                    details_open=waiting[name].number if name in waiting else 0,
+                    more_details=name in waiting and waiting[name].at_least,
                     first_age=first_age(store, *name),
                 )
             )
@@ -141,19 +141,30 @@ def aging(store: Store, source: str) -> list[StreamStatus]:
     return [stream for stream in found if stream.ages_out_soon]
 
 
+def agreed(covered: Sequence[Window], verdicts: Sequence[Verdict]) -> timedelta:
+    """Return how much of the covered time agrees with the vendor, by verdicts of which none overlaps another."""
+    good = [verdict.window for verdict in verdicts if verdict.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
+    return sum((part.length for window in covered for part in _parts(window, good)), timedelta())
+
+
 def _parts(window: Window, others: Sequence[Window]) -> list[Window]:
     """Return the parts of a window that others share with it; others do not overlap."""
     return [part for other in others if (part := other.clip(window))]
 
 
 def _of(store: Store, state: StreamState, events: int) -> StreamStatus:
-    covered = store.coverage(state.source, state.stream)
+    covered, noted = store.coverage(state.source, state.stream), store.gaps(state.source, state.stream)
+    return described(state, covered, noted, events)
+
+
+def described(state: StreamState, covered: Sequence[Window], noted: Sequence[Gap], events: int = 0) -> StreamStatus:
+    """Return the status of a stream by its coverage and its noted gaps, both the oldest first, without verdicts."""
     wanted = None
     if state.wanted_since and state.settled_at and state.settled_at > state.wanted_since:
         # Another process may have read further than the sync that was noted last.
         ends = [window.until for window in covered if window.until > state.settled_at]
         wanted = Window(state.wanted_since, max([state.settled_at, *ends]))
-    gaps = _explained(wanted, covered, store.gaps(state.source, state.stream), state)
+    gaps = _explained(wanted, covered, noted, state)
     return StreamStatus(state, events, wanted, covered, gaps)
 
 

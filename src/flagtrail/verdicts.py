@@ -82,6 +82,16 @@ def verdicts_of(store: Store, source: str, stream: str) -> list[Verdict]:
         return [_verdict(row) for row in connection.execute(query.order_by(VERDICT.c.checked_at.desc()))]
 
 
+def all_verdicts(store: Store, inside: Window) -> dict[tuple[str, str], list[Verdict]]:
+    """Return every verdict that touches a window, by source and stream."""
+    touches = and_(VERDICT.c.since < inside.until, VERDICT.c.until > inside.since)
+    found: dict[tuple[str, str], list[Verdict]] = {}
+    with guarded(store.shown), store.engine.connect() as connection:
+        for row in connection.execute(select(VERDICT).where(touches)):
+            found.setdefault((row.source, row.stream), []).append(_verdict(row))
+    return found
+
+
 def current(verdicts: Iterable[Verdict], method: Method | None = None) -> list[Verdict]:
     """Return the newest verdict on each moment, cut to where it is the newest; oldest time first.
 

@@ -1,10 +1,10 @@
-"""Walks the events of a question from the newest on, reading about as many as it gives.
+"""Walks the events of a question in their order, reading about as many as it gives.
 
 First along time for a while: what is frequent is found there. What is not is looked up where `search` says it may be,
 beside the few events that were not gathered yet.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from heapq import merge
@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Select,
     String,
-    and_,
     any_,
     false,
     func,
@@ -27,9 +27,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from flagtrail.bulk import among
-from flagtrail.conditions import EXACT, Query, meets, place_of, span
+from flagtrail.conditions import meets, one_of, span
+from flagtrail.question import Query, place_of
 from flagtrail.schema import EVENT, GATHERED, TALLY, WAITING
-from flagtrail.search import match, milliseconds, narrowed
+from flagtrail.search import Asked, effects, held, match, milliseconds, narrowed
 from flagtrail.window import EPOCH, MILLISECOND, from_ms, iso
 
 STEPS = 3000  # events along time before anything else is tried
@@ -38,6 +39,7 @@ FETCHED = 1000  # rows at a time
 SPANS = (50_000, 500_000)  # events along time whose words PostgreSQL is asked for before those of all the others
 ENDLESS = from_ms(253_402_300_799_999)
 NEWEST = (EVENT.c.occurred_at.desc(), EVENT.c.number.desc())
+OLDEST = (EVENT.c.occurred_at, EVENT.c.number)
 Row = dict[str, Any]
 
 
@@ -50,53 +52,72 @@ class Walk:
         self.shown = select(*columns)
         self.sqlite = connection.dialect.name == "sqlite"
         self.meets = meets(query, connection.dialect.name)
+        self.order = OLDEST if query.oldest_first else NEWEST
 
     def rows(self) -> Iterator[Row]:
-        """Yield the events, newest first; not more than the limit."""
+        """Yield the events, newest or oldest first; not more than the limit."""
         found = self._all()
         return islice(found, self.query.limit) if self.query.limit else found
 
     def _all(self) -> Iterator[Row]:
         query = self.query if self.sqlite else self._from_where_any_are()
-        asked = match(self.connection, query) if self.sqlite else None
+        measured = effects(self.connection, query)
+        asked = match(self.connection, query) if self.sqlite and measured is None else None
         if asked is not None and asked.streams:
             yield from self._with_ungathered(self._in_sqlite(query, asked.marks), query)
             return
-        filtered = any(getattr(query, name) for name in (*EXACT, "actor", "object", "text"))
-        helped = filtered and (asked is not None or not self.sqlite)
-        edge = self._back_from(span(query), STEPS) if helped else None
+        index = held(query)
+        helped = query.is_filtered and not (self.sqlite and measured is None and asked is None and index is None)
+        edge = self._edge(query, STEPS) if helped else None
         if edge is None:
-            yield from self._along_time(span(query))
+            yield from self._along_time(query)
             return
-        yield from self._along_time(and_(span(query), EVENT.c.occurred_at >= edge))
-        older = replace(query, until=min(edge, query.until or edge), after=None)
-        found = self._in_sqlite(older, asked.marks) if asked else self._in_postgresql(older)
-        yield from self._with_ungathered(found, older)
+        near, far = _divided(query, edge)
+        yield from self._along_time(near)
+        yield from self._elsewhere(far, measured, asked, index)
+
+    def _elsewhere(
+        self,
+        query: Query,
+        measured: CompoundSelect[Any] | None,
+        asked: Asked | None,
+        index: tuple[str, ColumnElement[bool]] | None,
+    ) -> Iterator[Row]:
+        """Yield the events that are not found soon along time."""
+        if measured is not None:
+            yield from self._found_first(query, EVENT.c.number.in_(measured))
+        elif asked is not None:
+            yield from self._with_ungathered(self._in_sqlite(query, asked.marks), query)
+        elif self.sqlite and index is not None:
+            statement = self.shown.with_hint(EVENT, f"INDEXED BY {index[0]}", "sqlite")
+            yield from self._run(statement.where(span(query), self.meets, index[1]).order_by(*self.order))
+        else:
+            yield from self._with_ungathered(self._in_postgresql(query), query)
 
     def _from_where_any_are(self) -> Query:
-        """Return the question without the newest time, where a vendor or a source has no events."""
+        """Return the question without the time at its beginning in which a vendor or a source has no events."""
         query = self.query
-        mine = [(name, value) for name in ("vendor", "source") if (value := getattr(query, name))]
-        if not mine:
+        mine = [(name, query.wanted[name]) for name in ("vendor", "source") if name in query.wanted]
+        if not mine or query.oldest_first:
             return query
         before = min(query.until or ENDLESS, place_of(query.after)[0] + MILLISECOND if query.after else ENDLESS)
-        of_it = [func.lower(TALLY.c[name]) == func.lower(literal(value)) for name, value in mine]
+        of_it = [one_of(TALLY, name, values) for name, values in mine]
         newest = select(TALLY.c.hour).where(*of_it, TALLY.c.events > 0, TALLY.c.hour < before)
         hour: datetime | None = self.connection.execute(newest.order_by(TALLY.c.hour.desc()).limit(1)).scalar()
-        of_it = [func.lower(EVENT.c[name]) == func.lower(literal(value)) for name, value in mine]
+        of_it = [one_of(EVENT, name, values) for name, values in mine]
         fresh = select(func.max(EVENT.c.occurred_at)).where(EVENT.c.number.in_(ungathered()), *of_it)
         moment: datetime | None = self.connection.execute(fresh).scalar()
         ends = [*([hour + timedelta(hours=1)] if hour else []), *([moment + MILLISECOND] if moment else [])]
         end = max(ends, default=EPOCH)
         return replace(query, until=end) if end < before else query
 
-    def _back_from(self, span: ColumnElement[bool], steps: int) -> datetime | None:
-        """Return the time so many events back; None when there are not so many."""
-        query = select(EVENT.c.occurred_at).where(span).order_by(*NEWEST).limit(1).offset(steps)
-        return self.connection.execute(query).scalar()
+    def _edge(self, query: Query, steps: int) -> datetime | None:
+        """Return the time so many events on from the beginning of a question; None when there are not so many."""
+        found = select(EVENT.c.occurred_at).where(span(query)).order_by(*self.order).limit(1).offset(steps)
+        return self.connection.execute(found).scalar()
 
-    def _along_time(self, span: ColumnElement[bool]) -> Iterator[Row]:
-        return self._run(self.shown.where(span, self.meets).order_by(*NEWEST))
+    def _along_time(self, query: Query) -> Iterator[Row]:
+        return self._run(self.shown.where(span(query), self.meets).order_by(*self.order))
 
     def _run(self, statement: Select[Any]) -> Iterator[Row]:
         if self.query.limit:
@@ -109,25 +130,25 @@ class Walk:
     def _with_ungathered(self, found: Iterator[Row], query: Query) -> Iterator[Row]:
         """Yield events together with those that were not gathered yet, each once."""
         statement = self.shown.where(EVENT.c.number.in_(ungathered()), self.meets, beside_indexes(span(query)))
-        fresh = [dict(row) for row in self.connection.execute(statement).mappings()]
+        fresh = self._sorted(dict(row) for row in self.connection.execute(statement).mappings())
         last = None
-        for row in merge(found, sorted(fresh, key=_place, reverse=True), key=_place, reverse=True):
+        for row in merge(found, fresh, key=_place, reverse=not self.query.oldest_first):
             if row["number"] != last:
                 yield row
             last = row["number"]
 
+    def _sorted(self, rows: Iterable[Row]) -> list[Row]:
+        return sorted(rows, key=_place, reverse=not self.query.oldest_first)
+
     def _in_sqlite(self, query: Query, asked: str) -> Iterator[Row]:
         if not asked:
             return
-        before = query.until or ENDLESS
-        if query.after:
-            before = min(before, place_of(query.after)[0] + MILLISECOND)
-        found = milliseconds(self.connection, asked, query.since, before)
+        found = milliseconds(self.connection, asked, query)
         size = max(self.query.limit, 16) if self.query.limit else FETCHED
         while moments := list(islice(found, size)):
             times = among(EVENT.c.occurred_at, [iso(from_ms(ms)) for ms in moments], self.connection)
             wanted = self.shown.where(times, self.meets, beside_indexes(span(query)))
-            yield from sorted(map(dict, self.connection.execute(wanted).mappings()), key=_place, reverse=True)
+            yield from self._sorted(map(dict, self.connection.execute(wanted).mappings()))
             size = min(2 * size, FETCHED)
 
     def _in_postgresql(self, query: Query) -> Iterator[Row]:
@@ -140,33 +161,43 @@ class Walk:
             conditions = []
         statement = self.shown.where(span(query), decides, *conditions)
         if one_of is None:
-            return (
-                self._in_text(query, conditions)
-                if query.text and not conditions
-                else self._run(statement.order_by(*NEWEST))
-            )
+            return self._in_text(query) if query.text and not conditions else self._run(statement.order_by(*self.order))
         if len(values) > FEW or not self.query.limit:
             statement = statement.where(one_of == any_(literal(values, ARRAY(String))))
-            return self._run(statement.order_by(*NEWEST))
+            return self._run(statement.order_by(*self.order))
         each = func.unnest(literal(values, ARRAY(String))).table_valued("value", name="wanted").render_derived()
-        inner = statement.where(one_of == each.c.value).order_by(*NEWEST).limit(self.query.limit).lateral("found")
+        inner = statement.where(one_of == each.c.value).order_by(*self.order).limit(self.query.limit).lateral("found")
         outer = select(inner).select_from(each.join(inner, literal(value=True)))
-        return self._run(outer.order_by(inner.c.occurred_at.desc(), inner.c.number.desc()))
+        place = (inner.c.occurred_at, inner.c.number)
+        ordered = place if self.query.oldest_first else [column.desc() for column in place]
+        return self._run(outer.order_by(*ordered))
 
-    def _in_text(self, query: Query, conditions: Sequence[ColumnElement[bool]]) -> Iterator[Row]:
-        """Yield the events with some words; what the index of words finds is fetched from the newest time first."""
+    def _in_text(self, query: Query) -> Iterator[Row]:
+        """Yield the events with some words; what the index of words finds is fetched from where the question begins."""
         rest = query
         for steps in SPANS if self.query.limit else ():
-            edge = self._back_from(span(rest), steps)
+            edge = self._edge(rest, steps)
             if edge is None:
                 break
-            yield from self._found_first(span(replace(rest, since=max(edge, query.since or edge))), conditions)
-            rest = replace(rest, until=edge)
-        yield from self._found_first(span(rest), conditions)
+            near, rest = _divided(rest, edge)
+            yield from self._found_first(near)
+        yield from self._found_first(rest)
 
-    def _found_first(self, span: ColumnElement[bool], conditions: Sequence[ColumnElement[bool]]) -> Iterator[Row]:
-        inner = select(EVENT.c.number).where(span, self.meets, *conditions).cte("found").prefix_with("MATERIALIZED")
-        return self._run(self.shown.join(inner, inner.c.number == EVENT.c.number).order_by(*NEWEST))
+    def _found_first(self, query: Query, *conditions: ColumnElement[bool]) -> Iterator[Row]:
+        """Yield events whose numbers are found before anything else of them is read."""
+        inside = beside_indexes(span(query)) if conditions else span(query)
+        inner = select(EVENT.c.number).where(inside, self.meets, *conditions)
+        if conditions and self.query.limit:
+            inner = inner.order_by(*self.order).limit(self.query.limit)
+        found = inner.cte("found").prefix_with("MATERIALIZED")
+        return self._run(self.shown.join(found, found.c.number == EVENT.c.number).order_by(*self.order))
+
+
+def _divided(query: Query, edge: datetime) -> tuple[Query, Query]:
+    """Return a question in two: up to the millisecond of an edge, and what comes after that in its order."""
+    if query.oldest_first:
+        return replace(query, until=edge + MILLISECOND), replace(query, since=edge + MILLISECOND, after=None)
+    return replace(query, since=edge), replace(query, until=edge, after=None)
 
 
 def beside_indexes(condition: ColumnElement[bool]) -> ColumnElement[bool]:

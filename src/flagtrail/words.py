@@ -4,6 +4,7 @@ A word is a run of letters and digits; case does not matter. `checkout-v2` is tw
 """
 
 import re
+from functools import lru_cache
 
 LONGEST = 64  # characters of a word that count; what is longer is found by its beginning
 _WORD = re.compile(r"[^\W_]+")
@@ -11,13 +12,38 @@ _WORD = re.compile(r"[^\W_]+")
 
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case, in their order."""
-    return [word.lower()[:LONGEST] for word in _WORD.findall(text)]
+    return [word[:LONGEST] for word in _WORD.findall(text.lower())]
+
+
+def spelled(text: str) -> str:
+    """Return what is asked for by a text: words that blanks divide, of which those that belong together are in quotes.
+
+    A quote that nothing closes stands for nothing. A text without a word gives an empty one.
+    """
+    parts = text.split('"')
+    quoted = range(1, len(parts) - 1, 2)
+    told = [(" ".join(words(part)), place in quoted) for place, part in enumerate(parts)]
+    return " ".join(f'"{part}"' if together else part for part, together in told if part)
+
+
+@lru_cache(maxsize=256)
+def asked(wanted: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return the words whose beginnings are asked for, and the groups of whole words that stand together."""
+    parts = spelled(wanted).split('"')
+    return tuple(" ".join(parts[::2]).split()), tuple(tuple(part.split()) for part in parts[1::2])
 
 
 def has_words(text: str | None, wanted: str) -> bool:
-    """Return whether each of the wanted words, which blanks divide, is a word of a text or the beginning of one."""
+    """Return whether a text has what is asked for: beginnings of words, and in quotes whole words that stand together.
+
+    Without any word in it, nothing has it.
+    """
     text = (text or "").lower()
-    if not all(one in text for one in wanted.split(" ")):
+    beginnings, groups = asked(wanted)
+    every = [*beginnings, *(word for group in groups for word in group)]
+    if not every or not all(one in text for one in every):
         return False
     found = words(text)
-    return all(any(word.startswith(one) for word in found) for one in wanted.split(" "))
+    return all(any(word.startswith(one) for word in found) for one in beginnings) and all(
+        any(tuple(found[place : place + len(group)]) == group for place in range(len(found))) for group in groups
+    )

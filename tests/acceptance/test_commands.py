@@ -37,8 +37,8 @@ def synced(config: Path, flagtrail: Flagtrail) -> Path:
 def test_help_names_every_command_and_each_has_examples(flagtrail: Flagtrail) -> None:
     listed = flagtrail("--help")
     assert listed.returncode == 0
-    commands = ["init", "check", "sync", "backfill", "run", "verify", "events", "show", "export", "sql", "status",
-                "connectors", "demo"]  # fmt: skip
+    commands = ["init", "check", "sync", "backfill", "run", "serve", "verify", "events", "count", "show", "export",
+                "sql", "status", "connectors", "demo"]  # fmt: skip
     assert all(command in listed.stdout for command in commands)
     for command in commands:
         helped = flagtrail(command, "--help")
@@ -106,6 +106,7 @@ def test_every_output_form_holds_the_same_events(synced: Path, flagtrail: Flagtr
         (["--action", "turned_off"], "action", "turned_off"),
         (["--actor", "ana.silva@"], "actor_email", "ana.silva@fernweh.example"),
         (["--object", "checkout*"], "object_key", "checkout"),
+        (["action:turned_off -source:acme-configcat"], "source", "acme-launchdarkly"),
     ],
 )
 def test_each_filter_gives_what_it_says(
@@ -115,6 +116,28 @@ def test_each_filter_gives_what_it_says(
     assert found
     assert all((event[name] or "").lower().startswith(value) for event in found)
     assert len(found) < 600
+
+
+def test_what_is_counted_is_what_is_shown(synced: Path, flagtrail: Flagtrail) -> None:
+    found = json.loads(flagtrail("events", "action:turned_*", "-n", "0", "-o", "json", "--envelope").stdout)
+    assert found["next"] is None
+    assert found["completeness"]["complete"] is True
+    assert found["completeness"]["verified_share"] == 0
+    told = json.loads(
+        flagtrail("count", "action:turned_*", "--by", "vendor,action", "--by", "week", "-o", "json").stdout
+    )
+    assert told["total"] == sum(group["events"] for group in told["counts"]) == len(found["events"]) > 0
+    assert {group["vendor"] for group in told["counts"]} == {"launchdarkly", "configcat"}
+    table = flagtrail("count", "--by", "actor", "--top", "2", "--zone", "Asia/Tokyo")
+    assert len(table.stdout.splitlines()) == 3
+    assert "of 600 events are in" in table.stderr
+    assert "complete from" in table.stderr
+    page = json.loads(flagtrail("events", "sort:oldest", "-n", "2", "-o", "json", "--envelope").stdout)
+    rest = flagtrail("events", "sort:oldest", "-n", "0", "-o", "jsonl", "--after", page["next"]).stdout.splitlines()
+    assert len(rest) == 598
+    assert json.loads(rest[-1])["occurred_at"] >= page["events"][0]["occurred_at"]
+    lines = flagtrail("count", "--by", "environment", "-o", "csv").stdout.splitlines()
+    assert lines[0] == "environment,events"
 
 
 def test_a_time_without_a_zone_is_the_readers_own(synced: Path, flagtrail: Flagtrail) -> None:
@@ -240,6 +263,11 @@ def test_an_unreachable_host_is_told_in_one_line(tmp_path: Path, flagtrail: Flag
         (["status", "--source", "nobody"], "there is no source 'nobody'"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["events", "--limit", "many"], "--limit"),
+        (["events", "enviroment:x"], "character 1: there is no field 'enviroment'; did you mean environment:?"),
+        (["events", "source:acme-*", "--source", "b"], "two answers to one question"),
+        (["events", "--zone", "Mars/Base"], "there is no zone 'Mars/Base'"),
+        (["events", "--envelope"], "--envelope goes with -o json"),
+        (["count", "--by", "size"], "events are not counted by 'size'"),
         (["sync", "--config", "missing.toml"], "flagtrail init"),
     ],
 )

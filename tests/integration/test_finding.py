@@ -5,24 +5,25 @@ import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from fnmatch import translate
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import delete, select, text, update
 
-from flagtrail import gather, walk
+from flagtrail import gather, search, walk
 from flagtrail.counts import count_by_stream
 from flagtrail.database import writing
 from flagtrail.event import Event, Ref
 from flagtrail.gather import Gathering, rebuild
 from flagtrail.holdings import mark_vanished
-from flagtrail.query import Query, cursor_of, events, histogram
+from flagtrail.query import SPANS, Query, count, cursor_of, events, histogram
 from flagtrail.rows import Reading
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
 from flagtrail.store import Store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
 LOG, EFFECTS = "audit_log", "flag_events[web/production]"
 CHOICES: dict[str, list[Any]] = {
     "action": ["turned_on", "turned_off", "beamedUp"],
@@ -35,17 +36,40 @@ CHOICES: dict[str, list[Any]] = {
     "summary": ["turned on the flag Checkout", "rate limits 2e5", None],
     "comment": ["Before the Black-Friday rush (INC-2231)", "naïve/rollback", None],
     "location": ["Shop / Main", None],
-}
-QUESTIONS: dict[str, list[Any]] = {
-    "vendor": ["configcat", "LaunchDarkly", "nobody"],
-    "source": ["a", "B"],
-    "project": ["WEB", "app"],
-    "environment": ["production", "test"],
-    "actor": ["ada", "example", "GRACE@", "nobody"],
-    "action": ["turned_off", "beamedup"],
+    "object_kind": ["flag", "flag", "segment", None],
+    "actor_kind": ["member", "token"],
+    "truncated": [False, False, True],
+    "provisional": [False, False, True],
+    "impact": [None, {"percentage": 0}, {"percentage": 5.5, "size": "small"}, {"size": "Large"}, {"reason": "waiting"},
+               {"percentage": "many", "size": 3}, {"percentage": 80}],
+}  # fmt: skip
+QUESTIONS: dict[str, list[str]] = {
+    "vendor": ["configcat", "LaunchDarkly", "nobody", "*cat"],
+    "source": ["a", "B", "*"],
+    "stream": ["AUDIT_LOG", "flag_events[*]", "flag_events[web/production]", "nothing"],
+    "project": ["WEB", "app", "*p*"],
+    "environment": ["production", "test", "t*"],
+    "object_kind": ["flag", "SEG*", "nothing"],
+    "actor_kind": ["member", "tok*"],
+    "actor": ["ada", "example", "GRACE@", "nobody", "*@example.com", "g*e"],
+    "action": ["turned_off", "beamedup", "turned_*", "*"],
     "object": ["checkout*", "*v2", "SEARCH", "*", "checkout", "xx*"],
-    "text": ["check", "friday BLACK", "v2", "inc 22", "2e5", "ada", "rollb", "nothing", "naïve", "main/shop"],
+    "impact": [">5%", "<=5.5", "0", "5..80%", "large", ">80", "none"],
+    "has": ["comment", "impact"],
+    "is": ["vanished", "provisional", "truncated"],
+    "text": ["check", "friday BLACK", "v2", "inc 22", "2e5", "ada", "rollb", "nothing", "naïve", "main/shop",
+             '"black friday"', '"the black" rush', '"check"', '"friday black"'],
+}  # fmt: skip
+MEASURED = {
+    ">5%": lambda size: size > 5,
+    "<=5.5": lambda size: size <= 5.5,
+    "0": lambda size: size == 0,
+    "5..80%": lambda size: 5 <= size <= 80,
+    "large": lambda size: size > 80,
+    ">80": lambda size: size > 80,
+    "none": lambda size: size == 0,
 }
+DIMENSIONS = ["vendor", "source", "environment", "action", "stream", "actor", "object_kind", "provisional"]
 
 
 class Mess:
@@ -57,6 +81,8 @@ class Mess:
 
     def event(self, vendor_id: str, **values: Any) -> Event:
         told = {name: self.made.choice(choices) for name, choices in CHOICES.items()} | values
+        if "related_event" not in values:
+            told["impact"] = self.made.choice([None, None, None, told["impact"]])
         at = START + timedelta(minutes=self.made.randrange(600), milliseconds=self.made.randrange(2))
         return Event(vendor_id=vendor_id, occurred_at=at, vendor_action="x", **told)
 
@@ -85,34 +111,65 @@ class Mess:
 
 
 def everything(store: Store) -> list[dict[str, Any]]:
-    """Return all events, newest first, each with whether it is linked."""
+    """Return all events, newest first, each with whether it is linked, and the impact that is shown on it."""
     with store.engine.connect() as connection:
         rows = [dict(row) for row in connection.execute(select(EVENT)).mappings()]
+    rows.sort(key=lambda row: (row["occurred_at"], row["number"]), reverse=True)
     ids = {row["id"] for row in rows}
+    effects: dict[str, Any] = {}
     for row in rows:
         row["is_linked"] = row["related_event"] in ids
-    return sorted(rows, key=lambda row: (row["occurred_at"], row["number"]), reverse=True)
+        effects.setdefault(row["related_event"], row["impact"])
+    for row in rows:
+        row["shown_impact"] = row["impact"] if row["impact"] is not None else effects.get(row["id"])
+    return rows
+
+
+def size_of(impact: dict[str, Any] | None) -> float | None:
+    """Return the number of an impact, as the documentation says it."""
+    told = impact or {}
+    if isinstance(told.get("percentage"), int | float):
+        return float(told["percentage"])
+    return {"none": 0.0, "small": 10.0, "medium": 50.0, "large": 90.0}.get(str(told.get("size", "")).lower())
+
+
+def has_text(row: dict[str, Any], text: str) -> bool:
+    texts = [row[n] or "" for n in ("summary", "comment", "object_key", "object_name", "location", "actor_name")]
+    said = [word for word in re.split(r"[\W_]+", " ".join(texts).lower()) if word]
+    parts = text.lower().split('"')
+    beginnings = [word for part in parts[::2] for word in re.split(r"[\W_]+", part) if word]
+    together = [f" {' '.join(part.split())} " for part in parts[1::2]]
+    return all(any(word.startswith(one) for word in said) for one in beginnings) and all(
+        one in f" {' '.join(said)} " for one in together
+    )
+
+
+def is_one(row: dict[str, Any], name: str, value: str) -> bool:
+    """Return whether an event has a value, as the documentation says it."""
+    if name == "text":
+        return has_text(row, value)
+    if name == "impact":
+        size = size_of(row["shown_impact"])
+        return size is not None and bool(MEASURED[value](size))
+    if name == "has":
+        return bool(row["comment"]) if value == "comment" else row["shown_impact"] is not None
+    if name == "is":
+        return bool(row["vanished_at"] if value == "vanished" else row[value])
+    columns = {"actor": ("actor_name", "actor_email", "actor_id"), "object": ("object_key", "object_name")}
+    values = [row[column].lower() for column in columns.get(name, (name,)) if row[column]]
+    if name == "actor" and "*" not in value:
+        return any(value.lower() in one for one in values)
+    pattern = re.compile(".*".join(map(re.escape, value.lower().split("*"))), re.DOTALL)
+    return any(pattern.fullmatch(one) for one in values)
 
 
 def fits(row: dict[str, Any], query: Query) -> bool:
     """Return whether an event is meant, as the documentation says it."""
-    exact = all(
-        (row[name] or "").lower() == wanted.lower()
-        for name in ("vendor", "source", "project", "environment", "action")
-        if (wanted := getattr(query, name))
-    )
-    who = [row[name] or "" for name in ("actor_name", "actor_email", "actor_id")]
-    what = [row[name] for name in ("object_key", "object_name") if row[name]]
-    texts = [row[n] or "" for n in ("summary", "comment", "object_key", "object_name", "location", "actor_name")]
-    said = re.split(r"[\W_]+", " ".join(texts).lower())
-    pattern = re.compile(translate(query.object or "*"), re.IGNORECASE | re.DOTALL)
-    asked = [word for word in re.split(r"[\W_]+", (query.text or "").lower()) if word]
     return (
-        exact
+        all(any(is_one(row, name, value) for value in values) for name, values in query.wanted.items())
+        and not any(is_one(row, name, value) for name, values in query.unwanted.items() for value in values)
         and (query.linked or not row["is_linked"])
-        and (not query.actor or any(query.actor.lower() in one.lower() for one in who))
-        and (not query.object or any(pattern.fullmatch(one) for one in what))
-        and all(any(word.startswith(one) for word in said) for one in asked)
+        and (query.text is None or has_text(row, query.text))
         and (query.since is None or row["occurred_at"] >= query.since)
         and (query.until is None or row["occurred_at"] < query.until)
     )
@@ -120,20 +177,40 @@ def fits(row: dict[str, Any], query: Query) -> bool:
 
 def question(made: random.Random) -> Query:
     names = made.sample(sorted(QUESTIONS), made.choice([0, 1, 1, 1, 2, 2, 3]))
-    values = {name: made.choice(QUESTIONS[name]) for name in names}
+    values: dict[str, Any] = {"without": {}}
+    for name in names:
+        chosen = made.sample(QUESTIONS[name], made.choice([1, 1, 2]) if name != "text" else 1)
+        if made.random() < 0.25:
+            values["without"][name] = chosen
+        else:
+            values["is_" if name == "is" else name] = chosen[0] if len(chosen) == 1 else chosen
     since, until = (START + timedelta(minutes=made.randrange(0, 600, 30), seconds=made.choice([0, 7])) for _ in "ab")
     if made.random() < 0.4:
         values["since"] = min(since, until)
     if made.random() < 0.4:
         values["until"] = max(since, until) + timedelta(seconds=1)
-    return Query(**values, linked=made.random() < 0.3, limit=made.choice([0, 0, 3, 50]))
+    more = {"linked": made.random() < 0.3, "oldest_first": made.random() < 0.3}
+    return Query(**values, **more, limit=made.choice([0, 0, 3, 50]))
+
+
+def value_of(row: dict[str, Any], name: str, zone: ZoneInfo) -> Any:
+    """Return what an event is counted under."""
+    if name == "actor":
+        return row["actor_email"] or row["actor_name"] or row["actor_id"] or row["actor_kind"]
+    if name not in SPANS:
+        return row[name]
+    here = row["occurred_at"].astimezone(zone).replace(minute=0, second=0, microsecond=0)
+    if name == "hour":
+        return here
+    return here.replace(hour=0) - timedelta(days=here.weekday() if name == "week" else 0)
 
 
 def check(store: Store, made: random.Random, questions: int) -> None:
     rows = everything(store)
     for _ in range(questions):
         query = question(made)
-        wanted = [row["number"] for row in rows if fits(row, query)]
+        meant = [row for row in rows if fits(row, query)]
+        wanted = [row["number"] for row in (meant[::-1] if query.oldest_first else meant)]
         found = list(events(store, query))
         assert [row["number"] for row in found] == wanted[: query.limit or None], query
         if found:
@@ -141,17 +218,22 @@ def check(store: Store, made: random.Random, questions: int) -> None:
             last = next(row for row in found if cursor_of(row) == later.after)["number"]
             rest = wanted[wanted.index(last) + 1 :]
             assert [row["number"] for row in events(store, later)] == rest[: query.limit or None], later
-        by = made.choice(["vendor", "source", "environment", None])
+        by = made.choice([*DIMENSIONS, None])
         bucket = timedelta(hours=made.choice([1, 3]), minutes=made.choice([0, 0, 20]))
-        counted = Counter(
+        spans = Counter(
             (
                 row["occurred_at"] - (row["occurred_at"] - datetime(1970, 1, 1, tzinfo=UTC)) % bucket,
-                row[by] if by else None,
+                value_of(row, by, BERLIN) if by else None,
             )
-            for row in rows
-            if fits(row, query)
+            for row in meant
         )
-        assert histogram(store, query, by, bucket) == counted, (query, by, bucket)
+        assert histogram(store, query, by, bucket) == spans, (query, by, bucket)
+        names = made.sample(DIMENSIONS, made.choice([0, 1, 2])) + made.sample(SPANS, made.choice([0, 1]))
+        zone = made.choice([BERLIN, ZoneInfo("Asia/Kathmandu")])
+        counts = Counter(tuple(value_of(row, name, zone) for name in names) for row in meant)
+        told = count(store, query, names, zone=zone)
+        assert {row[:-1]: row[-1] for row in told.rows} == counts, (query, names)
+        assert (told.total, told.rest) == (len(meant), 0)
     assert count_by_stream(store) == Counter((row["source"], row["stream"]) for row in rows)
 
 
@@ -162,6 +244,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "STEPS", 2)
     monkeypatch.setattr(walk, "SPANS", (5, 20))
     monkeypatch.setattr(walk, "FEW", 2)
+    monkeypatch.setattr(search, "FEW_EFFECTS", 6)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -13,6 +13,7 @@ from flagtrail.config import SourceSettings, StoreSettings, load
 from flagtrail.example import EXAMPLE
 from flagtrail.people import PersonSettings
 from flagtrail.schema import describe
+from flagtrail.serving import ServeSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,7 +41,8 @@ def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> 
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    for prefix, settings in (("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings)):
+    kinds = (("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings), ("serve", ServeSettings))
+    for prefix, settings in kinds:
         for name in settings.model_fields:
             assert f"| `{prefix}.{name}` |" in README
 
@@ -54,7 +56,8 @@ def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest
 
 
 def test_the_example_config_names_every_setting() -> None:
-    for name in [*StoreSettings.model_fields, *SourceSettings.model_fields, *PersonSettings.model_fields]:
+    kinds = (StoreSettings, SourceSettings, PersonSettings, ServeSettings)
+    for name in [name for kind in kinds for name in kind.model_fields]:
         assert re.search(rf"^#? ?{name} = ", EXAMPLE, re.MULTILINE), name
 
 

@@ -15,6 +15,7 @@ import typer
 
 from flagtrail import __version__
 from flagtrail.cli.commands import COMMANDS
+from flagtrail.cli.token import create, list_, revoke
 from flagtrail.errors import FlagtrailError
 
 WRONG, INTERRUPTED = 2, 130
@@ -47,6 +48,10 @@ def into_a_pipe(command: Callable[..., None]) -> Callable[..., None]:
 
 for each in COMMANDS:
     app.command()(into_a_pipe(each))
+tokens = typer.Typer(name="token", help="Make, list and revoke the tokens by which the trail is asked over HTTP.")
+for each in (create, list_, revoke):
+    tokens.command(each.__name__.rstrip("_"))(into_a_pipe(each))
+app.add_typer(tokens)
 
 
 @app.callback(invoke_without_command=True)

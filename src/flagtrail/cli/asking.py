@@ -1,9 +1,12 @@
 """What the commands do that ask for events: events, show."""
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.text import Text
 
@@ -12,21 +15,25 @@ from flagtrail.cli.showing import (
     dumps,
     local,
     out,
+    percent,
     plain,
     plain_table,
     print_json,
+    reading_zone,
     say,
+    use_zone,
     write_events,
     zone,
 )
+from flagtrail.completeness import Completeness, completeness
 from flagtrail.config import load, store_url
 from flagtrail.errors import ConfigError
 from flagtrail.exports.columns import COLUMNS
-from flagtrail.query import Query, cursor_of, event, place_of
+from flagtrail.fields import like
+from flagtrail.language import parse
+from flagtrail.query import Query, QueryError, cursor_of, event, place_of
 from flagtrail.query import events as find_events
-from flagtrail.status import outline
 from flagtrail.store import Store
-from flagtrail.verdicts import Outcome
 
 FLAGS = {
     "truncated": "yes: the vendor cut its account of the change short",
@@ -39,33 +46,63 @@ def open_store(config: Path | None) -> Store:
     return Store(store_url(load(config), config), create=False)
 
 
-def question(since: str | None, until: str | None, *, limit: int = 0, **where: Any) -> Query:
-    """Return what a command line asks for; `where` holds what else a `Query` has. Raises ConfigError."""
-    if where.get("after"):
-        try:
-            place_of(where["after"])
-        except ValueError as error:
-            raise ConfigError(f"--after: {error}") from None
-    query = Query(since=moment(since), until=moment(until), limit=limit, **where)
+class Typed(NamedTuple):
+    """What was typed to ask for events: a text, and options; `where` holds what else a `Query` asks for."""
+
+    text: str | None
+    since: str | None
+    until: str | None
+    zone: str | None
+    where: Mapping[str, Any]
+
+
+def asked_by(typed: Typed) -> Query:
+    """Return the question that was typed, in the zone that was; raises ConfigError, also for what is said twice."""
+    use_zone(typed.zone)
+    try:
+        query = parse(typed.text or "", datetime.now(UTC), reading_zone())
+        said = {**query.wanted, **{name: True for name in ("since", "until", "text", "linked") if getattr(query, name)}}
+        since, until = (moment(text, reading_zone()) for text in (typed.since, typed.until))
+        options = {"since": since, "until": until, **{name: value for name, value in typed.where.items() if value}}
+        given = {name: value for name, value in options.items() if value is not None}
+        for name in said.keys() & given.keys() - {"linked"}:
+            raise ConfigError(f"--{name} and {name} in the query are two answers to one question; use one of them")
+        query = replace(query, **given)
+    except QueryError as error:
+        raise ConfigError(str(error)) from None
     if query.since and query.until and query.since >= query.until:
-        raise ConfigError(f"--since {since} is not before --until {until}")
+        raise ConfigError(f"--since {typed.since or 'of the query'} is not before --until {typed.until or 'of it'}")
     return query
 
 
-def events(since: str | None, until: str | None, limit: int, output: Form, config: Path | None, **where: Any) -> None:
-    """Show changes, newest first; `where` holds what else a `Query` asks for."""
-    query = question(since, until, limit=limit + 1 if limit else 0, **where)
+def events(
+    typed: Typed, limit: int, after: str | None, output: Form, config: Path | None, *, envelope: bool = False
+) -> None:
+    """Show changes, in the order of the question."""
+    if after:
+        try:
+            place_of(after)
+        except ValueError as error:
+            raise ConfigError(f"--after: {error}") from None
+    if envelope and output is not Form.JSON:
+        raise ConfigError("--envelope goes with -o json; the other forms hold events and nothing else")
+    query = replace(asked_by(typed), limit=limit + 1 if limit else 0, after=after)
     settings = load(config)
+    configured = [each.name for each in settings.source]
     with open_store(config) as store:
-        check_known(store, source=query.source, vendor=query.vendor)
+        check_known(store, query)
         rows = find_events(store, query)
-        shown = islice(rows, limit) if limit else rows
         last: list[str] = []
-        count = write_events(_noting_the_last(shown, last) if limit else shown, output)
+        shown = _noting_the_last(islice(rows, limit), last) if limit else rows
+        if envelope:
+            _write_envelope(store, query, shown, rows, last, configured)
+            return
+        count = write_events(shown, output)
         if limit and count == limit and next(rows, None) is not None:
-            say(f"the newest {limit} are shown, there are more: --after {last[0]} goes on; --limit 0 shows all")
+            first = "oldest" if query.oldest_first else "newest"
+            say(f"the {first} {limit} are shown, there are more: --after {last[0]} goes on; --limit 0 shows all")
         if output is Form.TABLE:
-            say_completeness(store, query, [each.name for each in settings.source])
+            say(trust(completeness(store, query, configured=configured)))
 
 
 def _noting_the_last(rows: Iterable[dict[str, Any]], last: list[str]) -> Iterator[dict[str, Any]]:
@@ -73,6 +110,22 @@ def _noting_the_last(rows: Iterable[dict[str, Any]], last: list[str]) -> Iterato
     for row in rows:
         last[:] = [cursor_of(row)]
         yield row
+
+
+def _write_envelope(
+    store: Store,
+    query: Query,
+    shown: Iterable[dict[str, Any]],
+    rows: Iterator[dict[str, Any]],
+    last: list[str],
+    configured: list[str],
+) -> None:
+    """Write an object of the events, the cursor of the next page, and how complete the answer is."""
+    sys.stdout.write('{"events": ')
+    write_events(shown, Form.JSON)
+    more = bool(query.limit) and next(rows, None) is not None
+    told = dumps(completeness(store, query, configured=configured).as_json())
+    sys.stdout.write(f', "next": {dumps(last[0] if more else None)}, "completeness": {told}}}\n')
 
 
 def show(event_id: str, output: Simple, config: Path | None) -> None:
@@ -114,34 +167,39 @@ def _change(change: dict[str, Any]) -> str:
     return f"{change['path']}: {before} → {after}"
 
 
-def check_known(store: Store, **wanted: str | None) -> None:
+def check_known(store: Store, query: Query) -> None:
     """Raise ConfigError when a source or a vendor is asked for that this database has never seen."""
-    looks = [state._asdict() for state in store.sources()]
-    for name, value in wanted.items():
-        known = sorted({str(look[name]) for look in looks})
-        if value is not None and known and value not in known:
-            raise ConfigError(f"there is no {name} {value!r} in this database; there is: {', '.join(known)}")
+    for name in ("source", "vendor"):
+        known = sorted({str(getattr(look, name)) for look in store.sources()})
+        for value in query.wanted.get(name, ()):
+            if known and not any(map(like([value]), known)):
+                raise ConfigError(f"there is no {name} {value!r} in this database; there is: {', '.join(known)}")
 
 
-def say_completeness(store: Store, query: Query, sources: list[str]) -> None:
-    """Tell beside events how far they can be trusted; the sources are those of the config."""
-    configured = [name for name in sources if query.source in (None, name)] if query.vendor is None else []
-    seen = store.sources()
-    looks = [look for look in seen if query.source in (None, look.source) and query.vendor in (None, look.vendor)]
-    streams = outline(store, {look.source for look in looks})
-    failing = [look.source for look in looks if look.error]
-    failing += [stream.state.source for stream in streams if stream.state.error]
-    failing += [name for name in configured if name not in {look.source for look in seen}]
-    gaps = sum(len(stream.gaps) for stream in streams)
-    differing = sum(v.outcome is Outcome.DIFFERS for stream in streams for v in stream.verdicts)
-    ends = [stream.complete_until for stream in streams if stream.complete_until]
-    starts = [stream.wanted.since for stream in streams if stream.wanted]
-    if failing or gaps or differing or len(ends) < len(streams) or not streams:
-        names = f" ({', '.join(dict.fromkeys(failing))})" if failing else ""
-        differ = f", {differing} windows that differ from the vendor" if differing else ""
-        say(f"not everything is here{names}: {gaps} gaps in {len(streams)} streams{differ}; `flagtrail status` tells")
-        return
-    say(
-        f"complete from {local(max(starts))} to {local(min(ends))} in all {len(streams)} streams; "
-        "before that nothing was asked for, and younger changes may still appear"
-    )
+def trust(told: Completeness) -> str:
+    """Return in a line for people how far an answer can be trusted."""
+    count, whole = len(told.streams), told.windows
+    if told.asked is None:
+        return "the time asked for has not begun: there can be nothing yet"
+    if not told.is_trusted:
+        names = f" ({', '.join(told.failing)})" if told.failing else ""
+        differ = f", {told.differing} windows that differ from the vendor" if told.differing else ""
+        asked = f"; {percent(told.covered_share)} of {_asked_time(told)} is covered" if count else ""
+        here = f"not everything is here{names}: {told.gaps} gaps in {count} streams{differ}{asked}"
+        return f"{here}; `flagtrail status` tells"
+    newest = whole[-1]
+    lies_before = told.since is None or newest.since > told.since
+    before = "before that nothing was asked for, and " if lies_before else ""
+    settled = told.asked is not None and newest.until >= told.asked.until
+    after = f"{before}younger changes may still appear" if not settled else before.removesuffix(", and ")
+    verified = f", {percent(told.verified_share)} of it verified" if told.verified_share else ""
+    where = f"complete from {local(newest.since)} to {local(newest.until)} in all {count} streams{verified}"
+    return f"{where}; {after}" if after else where
+
+
+def _asked_time(told: Completeness) -> str:
+    """Return the time that was asked for, for people."""
+    if told.asked is None or (told.since is None and told.until is None):
+        return "the time asked for"
+    until = local(told.until) if told.until else "now"
+    return f"{local(told.asked.since)} to {until}"

@@ -12,7 +12,27 @@ from typing import Annotated, Any
 
 import typer
 
-from flagtrail.cli.options import ConfigOption, Form, OutputOption, QuietOption, Simple, SourceOption
+from flagtrail.cli.options import (
+    ActionOption,
+    ActorOption,
+    ConfigOption,
+    EnvironmentOption,
+    Form,
+    FromSourceOption,
+    LinkedOption,
+    ObjectOption,
+    OutputOption,
+    ProjectOption,
+    QueryArgument,
+    QuietOption,
+    Simple,
+    SinceOption,
+    SourceOption,
+    TextOption,
+    UntilOption,
+    VendorOption,
+    ZoneOption,
+)
 from flagtrail.exports import Format
 
 SELDOM = (20_000, 20, 20)  # new objects, and rounds, before garbage is looked for: parsed pages are many, and no cycles
@@ -136,6 +156,26 @@ def run(config: ConfigOption = None, source: SourceOption = None) -> None:
     reading.run(config, source)
 
 
+def serve(
+    listen: Annotated[str | None, typer.Option(help="Where, such as 127.0.0.1:8421; else as [serve] says.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Serve the trail over HTTP until SIGTERM or Ctrl-C: only that, nothing is read from vendors.
+
+    The page /api/docs shows what can be asked; docs/http.md describes it. Any address but a loopback one asks for a
+    token: `flagtrail token create` makes one. `flagtrail run` serves too when the config has a [serve].
+
+    Examples:
+
+      flagtrail serve
+
+      flagtrail serve --listen 0.0.0.0:8421
+    """
+    with importing():
+        from flagtrail.cli import serving
+    serving.serve(listen, config)
+
+
 def verify(
     since: Annotated[
         str | None, typer.Option(help="From when on: 30d (ago), 2026-03-01; everything by default.")
@@ -171,21 +211,19 @@ def verify(
 
 
 def events(
-    since: Annotated[str | None, typer.Option(help="From when on: 2h (ago), 2026-03-01, 2026-03-01T14:03Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="Up to when, not included; the same forms.")] = None,
-    vendor: Annotated[str | None, typer.Option(help="launchdarkly, configcat, ...")] = None,
-    source: Annotated[str | None, typer.Option("--source", "-s", help="Name of a source.")] = None,
-    project: Annotated[str | None, typer.Option(help="Project key, or product name.")] = None,
-    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Environment.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Part of a name or an e-mail.")] = None,
-    action: Annotated[str | None, typer.Option(help="A verb, such as turned_on.")] = None,
-    object: Annotated[str | None, typer.Option(help="Key or name; * stands for anything.")] = None,
-    text: Annotated[
-        str | None, typer.Option(help="Words of what is told about the change, or their beginnings.")
-    ] = None,
-    linked: Annotated[
-        bool, typer.Option("--linked", help="Also the flag events whose impact stands on their audit entry anyway.")
-    ] = False,
+    query: QueryArgument = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    vendor: VendorOption = None,
+    source: FromSourceOption = None,
+    project: ProjectOption = None,
+    environment: EnvironmentOption = None,
+    actor: ActorOption = None,
+    action: ActionOption = None,
+    object: ObjectOption = None,
+    text: TextOption = None,
+    linked: LinkedOption = False,
+    zone: ZoneOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many, newest first; 0 for all.")] = 50,
     after: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Go on where the last page, or the last --follow, ended.")
@@ -194,9 +232,17 @@ def events(
         bool, typer.Option("--follow", "-f", help="Show the last ones, and then each one as it is stored.")
     ] = False,
     output: Annotated[Form, typer.Option("--output", "-o", help="How they are written.")] = Form.TABLE,
+    envelope: Annotated[
+        bool, typer.Option("--envelope", help="With -o json: also how complete the answer is, and the next page.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Show changes, newest first.
+
+    What is asked for is a QUERY, options, or both; options may be repeated, and one of their values is enough. In a
+    QUERY, field:value narrows down, field:a,b is any of them, -field:value is not that, * stands for anything, and the
+    rest is text. Its fields: vendor, source, stream, project, environment, object_kind, object, actor_kind, actor,
+    action, impact, has, is, text, since, until, linked, sort. docs/query.md describes them.
 
     A time without a zone is in your own zone; the table shows times in it too. JSON and CSV are in UTC.
 
@@ -205,9 +251,11 @@ def events(
 
     Examples:
 
-      flagtrail events --since 2h --environment production
+      flagtrail events 'environment:production action:turned_* "checkout"' --since 2d
 
-      flagtrail events --object 'checkout*' --action turned_off
+      flagtrail events 'impact:>5% -actor_kind:token sort:oldest since:2026-03-01' --zone Europe/Berlin
+
+      flagtrail events --object 'checkout*' --action turned_off --environment production --environment test
 
       flagtrail events --since 2026-07-01 --until 2026-10-01 --project payments --limit 0 -o csv > q3.csv
 
@@ -215,16 +263,45 @@ def events(
     """
     with importing():
         from flagtrail.cli import asking
-    where: dict[str, Any] = {
-        "vendor": vendor, "source": source, "project": project, "environment": environment, "actor": actor,
-        "action": action, "object": object, "text": text, "linked": linked, "after": after,
-    }  # fmt: skip
+    where = {"vendor": vendor, "source": source, "project": project, "environment": environment, "actor": actor,
+             "action": action, "object": object, "text": text, "linked": linked}  # fmt: skip
+    asked = asking.Typed(query, since, until, zone, where)
     if follow:
         with importing():
             from flagtrail.cli import following
-        following.events(since, until, limit, output, config, **where)
+        following.events(asked, limit, after, output, config)
         return
-    asking.events(since, until, limit, output, config, **where)
+    asking.events(asked, limit, after, output, config, envelope=envelope)
+
+
+def count(
+    query: QueryArgument = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", "-b", help="vendor, actor, action, day, ...; several by commas.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=0, help="How many of the most frequent values; 0 for all.")] = 20,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    zone: ZoneOption = None,
+    linked: LinkedOption = False,
+    output: Annotated[Form, typer.Option("--output", "-o", help="How the counts are written.")] = Form.TABLE,
+    config: ConfigOption = None,
+) -> None:
+    """Count changes by anything that they have one value of, and by hour, day or week.
+
+    They are those that `flagtrail events` would show for the same QUERY. JSON also tells how complete the counts are.
+
+    Examples:
+
+      flagtrail count --by actor,action 'environment:production since:30d' --top 10
+
+      flagtrail count --by vendor,day --since 2w --zone Europe/Berlin
+
+      flagtrail count 'action:turned_off' -o json
+    """
+    with importing():
+        from flagtrail.cli import counting
+    counting.count(query, by or [], top, since, until, zone, output, config, linked=linked)
 
 
 def with_filters_of(other: Callable[..., None], *, without: set[str]) -> Callable[[Callable[..., None]], Any]:
@@ -241,7 +318,7 @@ def with_filters_of(other: Callable[..., None], *, without: set[str]) -> Callabl
     return filtered
 
 
-@with_filters_of(events, without={"limit", "after", "follow", "output", "config"})
+@with_filters_of(events, without={"limit", "after", "follow", "envelope", "output", "config"})
 def export(
     form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.JSONL,
     out: Annotated[
@@ -375,4 +452,6 @@ def demo(
     playing.play(folder, entries=entries, once=once)
 
 
-COMMANDS = (init, check, sync, backfill, run, verify, events, show, export, sql, status, connectors, demo)
+COMMANDS = (
+    init, check, sync, backfill, run, serve, verify, events, count, show, export, sql, status, connectors, demo,
+)  # fmt: skip

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
@@ -16,40 +15,38 @@ from flagtrail.cli.showing import (
     counted,
     local,
     out,
+    percent,
     plain,
     plain_table,
-    plain_verdict,
     print_json,
+    reading_zone,
     titled,
 )
 from flagtrail.counts import unmapped
 from flagtrail.event import Action
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
+from flagtrail.question import Query
 from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
+from flagtrail.status_json import is_quiet, status_as_json
 from flagtrail.store import Gap, SourceState
 from flagtrail.verdicts import Outcome
 from flagtrail.when import spoken
 
 CELLS, WIDE_CELLS = 12, 36  # characters of a coverage bar, in a narrow and in a wide terminal
-MOMENT = timedelta(seconds=30)  # in which one look writes down how it went
 SHOWN_STREAMS = 3  # streams that a line about a gap names
 
 
 def status(source: str | None = None, output: Simple = Simple.TABLE, config: Path | None = None) -> None:
     """Show for each stream how much of the wanted past is covered and verified, every gap, and every finding."""
     with open_store(config) as store:
-        check_known(store, source=source)
+        check_known(store, Query(source=source))
         found = find_status(store, source)
         looks = [state for state in store.sources() if source in (None, state.source)]
         unknown = unmapped(store, set(Action))
     if output is Simple.JSON:
-        looked = {look.source: look for look in looks}
-        rows = [_plain_status(stream, looked.get(stream.state.source)) for stream in found]
-        kept = [{"vendor": vendor, "action": action, "events": count} for (vendor, action), count in unknown.items()]
-        sources = [state._asdict() for state in looks]
-        print_json({"sources": sources, "streams": rows, "unmapped_actions": kept})
+        print_json(status_as_json(found, looks, unknown))
         return
     if not looks:
         out.print("nothing was synced yet; `flagtrail sync` reads every source")
@@ -74,8 +71,8 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
         (
             _title(stream),
             bar(stream.cells(WIDE_CELLS if wide else CELLS)),
-            _percent(stream.share) if stream.wanted else "",
-            _percent(stream.verified_share) if stream.covered else "",
+            percent(stream.share) if stream.wanted else "",
+            percent(stream.verified_share) if stream.covered else "",
             f"{stream.events:,}",
             spoken(stream.lag) if stream.lag else "",
             *([local(stream.complete_until)] if wide else []),
@@ -90,7 +87,7 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
 
 def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Text]:
     """Yield a line about the streams that the daemon leaves alone for a while: their coverage ends earlier."""
-    quiet = [stream for stream in streams if _is_quiet(stream, look)]
+    quiet = [stream for stream in streams if is_quiet(stream, look)]
     if quiet:
         longest = max(datetime.now(UTC) - at for stream in quiet if (at := stream.state.succeeded_at))
         told = counted(len(quiet), "quiet stream was", "quiet streams were")
@@ -99,18 +96,6 @@ def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Tex
             "audit log tells of a change there",
             style="dim",
         )
-
-
-def _is_quiet(stream: StreamStatus, look: SourceState) -> bool:
-    """Return whether the last look left a stream out on purpose; one that is gone was left out for longer."""
-    at = stream.state.succeeded_at
-    if at is None or look.succeeded_at is None or stream.state.error:
-        return False
-    return MOMENT < look.succeeded_at - at < LONGEST + 2 * MOMENT
-
-
-def _percent(share: float) -> str:
-    return f"{int(share * 1000) / 10:g} %"
 
 
 def _finding_lines(streams: list[StreamStatus]) -> Iterator[Text]:
@@ -143,8 +128,9 @@ def _finding_lines(streams: list[StreamStatus]) -> Iterator[Text]:
             gone = counted(count, "entry is", "entries are")
             yield Text(f"  {title}: {gone} no longer shown by the vendor: {_meaning(reason)}", style=style)
         if stream.details_open:
+            more = "more than " if stream.more_details else ""
             waiting = counted(stream.details_open, "entry waits", "entries wait")
-            yield Text(f"  {title}: {waiting} for the full form, with before and after", style="dim")
+            yield Text(f"  {title}: {more}{waiting} for the full form, with before and after", style="dim")
 
 
 def _meaning(reason: str) -> str:
@@ -186,43 +172,10 @@ def _span(gap: Gap) -> str:
     """Return when a gap is, how long it is, and what is known of what it holds."""
     numbers = "" if gap.seen_at is None else f", {gap.stored} stored of {gap.expected or 'more'}"
     if gap.window.length < timedelta(seconds=1):
-        moment = gap.window.since.astimezone()
+        moment = gap.window.since.astimezone(reading_zone())
         return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}{numbers}"
     return f"{local(gap.window.since)} to {local(gap.window.until)}{numbers}"
 
 
 def _title(stream: StreamStatus) -> str:
     return titled(stream.state.stream, stream.state.label)
-
-
-def _plain_status(stream: StreamStatus, look: SourceState | None) -> dict[str, Any]:
-    gaps = [
-        {
-            "since": g.window.since,
-            "until": g.window.until,
-            "reason": g.reason,
-            "expected": g.expected,
-            "stored": g.stored,
-            "permanent": g.permanent,
-        }
-        for g in stream.gaps
-    ]
-    return {
-        **{name: getattr(stream.state, name) for name in stream.state._fields},
-        "events": stream.events,
-        "quiet": look is not None and _is_quiet(stream, look),
-        "wanted_until": stream.wanted.until if stream.wanted else None,
-        "complete_until": stream.complete_until,
-        "lag_seconds": round(stream.lag.total_seconds()) if stream.lag else None,
-        "covered_share": stream.share,
-        "coverage": [{"since": window.since, "until": window.until} for window in stream.covered],
-        "gaps": gaps,
-        "verified_share": stream.verified_share,
-        "verified_at": stream.verified_at,
-        "verdicts": [plain_verdict(verdict) for verdict in stream.verdicts],
-        "healed": stream.healed,
-        "vanished": stream.vanished,
-        "ages_out_at": stream.ages_out_at,
-        "details_open": stream.details_open,
-        "likely_retention_seconds": stream.likely_retention.total_seconds() if stream.likely_retention else None,
-    }

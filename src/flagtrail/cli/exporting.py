@@ -2,34 +2,36 @@
 
 import signal
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from flagtrail.cli.asking import check_known, open_store, question, say_completeness
+from flagtrail.cli.asking import Typed, asked_by, check_known, open_store, trust
 from flagtrail.cli.showing import Counting, counted, err, local, out, say, write_bytes
+from flagtrail.completeness import completeness
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.exports import Format, files, lines
+from flagtrail.language import spell
 from flagtrail.query import Query
 from flagtrail.query import events as find_events
 
 EACH = 500  # events, between two movements of the bar
-NO_FILTER = {"since", "until", "limit", "after"}
 
 
 def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool, **where: Any) -> None:
-    """Write the events that are asked for; `where` holds what `question` takes."""
-    query = question(**where)
+    """Write the events that are asked for; `where` holds what a `Typed` does, each filter by its name."""
+    text, since, until, zone = (where.pop(name) for name in ("query", "since", "until", "zone"))
+    query = replace(asked_by(Typed(text, since, until, zone, where)), limit=0)
     if place is not None and str(place) == "-":
         place = None
     _check(form, place)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, and leaves no half file behind
     settings = load(config)
     with open_store(config) as store:
-        check_known(store, source=query.source, vendor=query.vendor)
+        check_known(store, query)
         rows = Counting(find_events(store, query))
         with _progress(quiet or (place is None and out.is_terminal)) as bar:
             moving = _moving(rows, bar)
@@ -39,7 +41,7 @@ def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool
                 _write(form, place, moving, query)
         where_to = f" in {place}" if place else ""
         say(f"{counted(rows.count, 'event', 'events')}{where_to}")
-        say_completeness(store, query, [each.name for each in settings.source])
+        say(trust(completeness(store, query, configured=[each.name for each in settings.source])))
 
 
 def _check(form: Format, place: Path | None) -> None:
@@ -60,19 +62,14 @@ def _write(form: Format, place: Path, rows: Iterator[dict[str, Any]], query: Que
         if form is Format.PARQUET:
             from flagtrail.exports import parquet  # which imports what is large
 
-            parquet.write(rows, place, since=query.since, until=query.until, question=_filters(query))
+            filters = spell(replace(query, since=None, until=None))
+            parquet.write(rows, place, since=query.since, until=query.until, question=filters)
         else:
             files.write(place, lines(form, rows))
     except BrokenPipeError:
         raise
     except OSError as error:
         raise ConfigError(f"{place} cannot be written: {error.strerror or error}; nothing of it was replaced") from None
-
-
-def _filters(query: Query) -> str:
-    """Return the filters of a question as text, the same for the same ones."""
-    told = {name: value for name, value in asdict(query).items() if name not in NO_FILTER and value}
-    return " ".join(f"--{name}" if value is True else f"--{name} {value}" for name, value in sorted(told.items()))
 
 
 def _moving(rows: Counting, bar: Progress) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flagtrail.cli.asking import check_known, open_store, question
+from flagtrail.cli.asking import Typed, asked_by, check_known, open_store
 from flagtrail.cli.options import Form
 from flagtrail.cli.showing import events_table, out, say, write_bytes
 from flagtrail.errors import ConfigError
@@ -17,14 +17,11 @@ from flagtrail.query import events as find_events
 from flagtrail.store import Store
 
 
-def events(
-    since: str | None, until: str | None, limit: int, output: Form, config: Path | None, *, after: str | None,
-    **where: Any,
-) -> None:  # fmt: skip
+def events(typed: Typed, limit: int, after: str | None, output: Form, config: Path | None) -> None:
     """Show the last events, or those after a position, and then each one as it is stored, until interrupted."""
     if output is Form.JSON:
         raise ConfigError("--follow has no end, as a JSON list would need: write -o jsonl")
-    query = question(since, until, **where)
+    query = replace(asked_by(typed), oldest_first=False)
     if after is not None:
         try:
             number_of(after)
@@ -32,7 +29,7 @@ def events(
             raise ConfigError(f"--after: {error}; --follow takes what the last --follow told when it ended") from None
     position, header = after, True
     with open_store(config) as store:
-        check_known(store, source=query.source, vendor=query.vendor)
+        check_known(store, query)
         try:
             for rows, then in _blocks(store, query, after, limit):
                 if not rows:

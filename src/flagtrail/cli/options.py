@@ -1,6 +1,6 @@
 """What several commands have: their options, the forms of their output, and how a time is typed."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -35,13 +35,32 @@ ConfigOption = Annotated[
 SourceOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Only this source; may be repeated.")]
 OutputOption = Annotated[Simple, typer.Option("--output", "-o", help="How the result is written.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+SinceOption = Annotated[str | None, typer.Option(help="From when on: 2h (ago), 2026-03-01, 2026-03-01T14:03Z.")]
+UntilOption = Annotated[str | None, typer.Option(help="Up to when, not included; the same forms.")]
+ZoneOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Zone of times, such as Europe/Berlin; else this machine's.")
+]
+QueryArgument = Annotated[
+    str | None, typer.Argument(metavar="QUERY", help="What is asked, such as 'environment:production -actor:bot'.")
+]
+VendorOption = Annotated[list[str] | None, typer.Option(help="launchdarkly, configcat, ...")]
+FromSourceOption = Annotated[list[str] | None, typer.Option("--source", "-s", help="Name of a source.")]
+ProjectOption = Annotated[list[str] | None, typer.Option(help="Project key, or product name.")]
+EnvironmentOption = Annotated[list[str] | None, typer.Option("--environment", "-e", help="Environment.")]
+ActorOption = Annotated[list[str] | None, typer.Option(help="Part of a name or an e-mail.")]
+ActionOption = Annotated[list[str] | None, typer.Option(help="A verb, such as turned_on, or turned_*.")]
+ObjectOption = Annotated[list[str] | None, typer.Option(help="Key or name; * stands for anything.")]
+TextOption = Annotated[str | None, typer.Option(help="Words of what is told about the change, or their beginnings.")]
+LinkedOption = Annotated[
+    bool, typer.Option("--linked", help="Also the flag events whose impact stands on their audit entry anyway.")
+]
 
 
-def moment(text: str | None) -> datetime | None:
-    """Return the instant that a command line names; without a zone it is in the reader's own."""
+def moment(text: str | None, zone: tzinfo | None = None) -> datetime | None:
+    """Return the instant that a command line names; without a zone it is in the given one, or the reader's own."""
     if text is None:
         return None
     try:
-        return parse_moment(text, datetime.now(UTC), zone=None)
+        return parse_moment(text, datetime.now(UTC), zone=zone)
     except ValueError as error:
         raise ConfigError(str(error)) from None

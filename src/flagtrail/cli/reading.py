@@ -5,6 +5,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -13,7 +14,7 @@ from flagtrail import logs
 from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
-from flagtrail.config import load, store_url
+from flagtrail.config import Config, load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
 from flagtrail.report import Report
@@ -23,7 +24,11 @@ from flagtrail.sync import Session
 from flagtrail.upkeep import fetch_details
 from flagtrail.window import Window
 
+if TYPE_CHECKING:
+    from flagtrail.web.server import Server
+
 FOREVER = float("inf")
+LEFT = 0.5  # seconds that what is served may take longer to end than the daemon
 
 
 def sync(config: Path | None, source: list[str] | None, output: Simple, *, quiet: bool, details: bool) -> None:
@@ -66,12 +71,26 @@ def run(config: Path | None, source: list[str] | None) -> None:
     logs.configure()
     settings = load(config)
     sources = settings.sources(source)
-    with Store(store_url(settings, config)) as store:
-        clean = Daemon(sources, store).run()
+    url = store_url(settings, config)
+    with Store(url) as store:
+        server = _server(url, settings)
+        clean = Daemon(sources, store, ending=server.stop if server else None).run()
+        clean = (server is None or server.wait(LEFT)) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _server(url: str, settings: Config) -> "Server | None":
+    """Return what serves beside the daemon, if the config asks for it; whatever happens to it, the daemon goes on."""
+    if settings.serve is None:
+        return None
+    from flagtrail.web.server import Server  # slow to import
+
+    server = Server(url, settings.serve, [source.name for source in settings.source])
+    server.start()
+    return server
 
 
 def fill(sources: list[Source], store: Store, window: Window | None, *, quiet: bool) -> list[Report]:

@@ -2,20 +2,18 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from flagtrail.cli.options import Form
+from flagtrail.errors import ConfigError
 from flagtrail.exports.columns import COLUMNS
 from flagtrail.window import iso
-
-if TYPE_CHECKING:
-    from flagtrail.verdicts import Verdict
 
 
 class _Output(Console):
@@ -30,6 +28,30 @@ CONTROL = dict.fromkeys([*range(32), *range(127, 160)])
 WIDE = 110  # columns of a terminal from which on the environment has a column of its own
 VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
+
+
+class _Zone:
+    """The zone in which times are read and shown; None is this machine's."""
+
+    read: tzinfo | None = None
+
+
+_zone = _Zone()
+
+
+def use_zone(name: str | None) -> None:
+    """Let times be read and shown in a zone from now on; None is this machine's. Raises ConfigError."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        _zone.read = ZoneInfo(name) if name else None
+    except (KeyError, OSError, ValueError):
+        raise ConfigError(f"there is no zone {name!r}; write one such as Europe/Berlin or UTC") from None
+
+
+def reading_zone() -> tzinfo | None:
+    """Return the zone in which times are read and shown; None is this machine's."""
+    return _zone.read
 
 
 def say(text: str) -> None:
@@ -52,13 +74,18 @@ def local(instant: datetime | None, *, seconds: bool = True) -> str:
     """Return an instant in the reader's zone."""
     if instant is None:
         return ""
-    return instant.astimezone().strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+    return instant.astimezone(_zone.read).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
 
 
 def zone() -> str:
     """Return the name of the reader's zone."""
-    now = datetime.now(UTC).astimezone()
+    now = datetime.now(UTC).astimezone(_zone.read)
     return f"{now:%Z (UTC%z)}" if now.utcoffset() else "UTC"
+
+
+def percent(share: float) -> str:
+    """Return a share for people, never rounded up to the whole."""
+    return f"{int(share * 1000) / 10:g} %"
 
 
 def dumps(value: Any) -> str:
@@ -144,7 +171,7 @@ def events_table(rows: list[dict[str, Any]], *, dates: bool = True) -> Renderabl
     """Return events by day, a line each: when, which vendor, where, who, what; `dates` false leaves the days out."""
     wide = out.width >= WIDE
     days: list[RenderableType] = []
-    for day, of_day in groupby(rows, key=lambda row: row["occurred_at"].astimezone().date()):
+    for day, of_day in groupby(rows, key=lambda row: row["occurred_at"].astimezone(_zone.read).date()):
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, min_width=VENDOR_WIDTH)
@@ -157,7 +184,7 @@ def events_table(rows: list[dict[str, Any]], *, dates: bool = True) -> Renderabl
             vendor = Text(plain(row["vendor"]), style=VENDOR_STYLE.get(row["vendor"], ""))
             where = [Text(plain(row["environment"] or ""))] if wide else []
             who = plain(row["actor_name"] or row["actor_email"] or row["actor_id"] or row["actor_kind"])
-            when = f"{row['occurred_at'].astimezone():%H:%M:%S}"
+            when = f"{row['occurred_at'].astimezone(_zone.read):%H:%M:%S}"
             table.add_row(when, vendor, *where, Text(who), _sentence(row, where=not wide), row["id"][:8])
         days += [Text(f"\n{day:%a %d %b %Y}, {zone()}", style="bold"), table] if dates else [table]
     return Group(*days)
@@ -193,13 +220,6 @@ def bar(shares: list[float]) -> Text:
         else:
             text.append("·", style="red")
     return text
-
-
-def plain_verdict(verdict: "Verdict") -> dict[str, Any]:
-    """Return a verdict as JSON has it."""
-    told = verdict._asdict()
-    window = told.pop("window")
-    return {"since": window.since, "until": window.until} | told
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -16,7 +16,6 @@ from flagtrail.cli.showing import (
     out,
     plain,
     plain_table,
-    plain_verdict,
     print_json,
     say,
     say_errors,
@@ -26,6 +25,7 @@ from flagtrail.config import load, store_url
 from flagtrail.connector import Stream
 from flagtrail.errors import ConfigError
 from flagtrail.report import Verification
+from flagtrail.status_json import verdict_as_json
 from flagtrail.store import Store
 from flagtrail.verdicts import Method, Outcome
 from flagtrail.verify import verify as verify_source
@@ -124,7 +124,7 @@ def _plain(report: Verification) -> dict[str, object]:
                 "changed": stream.changed,
                 "vanished": stream.vanished,
                 "error": stream.error,
-                "verdicts": [plain_verdict(verdict) for verdict in stream.verdicts],
+                "verdicts": [verdict_as_json(verdict) for verdict in stream.verdicts],
             }
             for name, stream in report.streams.items()
         ],

@@ -6,7 +6,7 @@ A step that rebuilds a table under them drops them first, and makes them anew.
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 CHANGE = """
     CREATE VIEW change AS

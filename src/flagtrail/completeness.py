@@ -1,0 +1,247 @@
+"""Tells how complete an answer is: how much of the time that was asked for is covered and verified, and what is not.
+
+Only the tables of coverage, gaps and verdicts are read for it, so it costs the same however many events there are.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from flagtrail.database import guarded
+from flagtrail.facets import BETWEEN
+from flagtrail.fields import like
+from flagtrail.question import Query
+from flagtrail.schema import COVERAGE, FACET, GAP
+from flagtrail.status import agreed, described
+from flagtrail.store import Gap, Store, StreamState
+from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
+from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
+
+NOT_WANTED = "nothing was asked for there: it lies before the configured start"
+_SCOPE = re.compile(r".*\[([^\[\]/]+)/([^\[\]]+)\]")  # a project and an environment at the end of a stream's name
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAnswer:
+    """What one stream contributes to an answer, inside the asked time; `differing` windows differ from the vendor."""
+
+    state: StreamState
+    asked: Window
+    covered: Sequence[Window]
+    gaps: Sequence[Gap]
+    agreed: timedelta
+    differing: int
+    settled_until: datetime | None
+
+    @property
+    def share(self) -> float:
+        """How much of the asked time is covered, from 0 to 1."""
+        return _length(self.covered) / self.asked.length
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How far an answer can be trusted.
+
+    `since` and `until` are the time asked for; None: from the beginning, up to now. `asked` is that time as it could be
+    answered: from the configured start on, if none was asked for, and up to now; None when it has not begun. `failing`
+    are sources whose last look failed, or was never.
+    """
+
+    since: datetime | None
+    until: datetime | None
+    asked: Window | None
+    streams: Sequence[StreamAnswer]
+    failing: Sequence[str]
+
+    @property
+    def windows(self) -> list[Window]:
+        """The parts of the asked time that are covered in every stream concerned, oldest first."""
+        if self.asked is None or not self.streams:
+            return []
+        return subtract(self.asked, [hole for each in self.streams for hole in subtract(self.asked, each.covered)])
+
+    @property
+    def gaps(self) -> int:
+        """How many gaps there are in what was wanted, whatever was asked of the time before."""
+        return sum(gap.reason != NOT_WANTED for each in self.streams for gap in each.gaps)
+
+    @property
+    def differing(self) -> int:
+        """How many windows differ from the vendor."""
+        return sum(each.differing for each in self.streams)
+
+    @property
+    def behind(self) -> list[str]:
+        """The failing sources that may have changes in the asked time which are not here."""
+        if self.asked is None:
+            return []
+        here = {each.state.source for each in self.streams}
+        late = {
+            each.state.source
+            for each in self.streams
+            if not each.settled_until or each.settled_until < self.asked.until
+        }
+        return [name for name in self.failing if name not in here or name in late]
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether nothing is missing of what was wanted of the vendors, up to what has settled."""
+        return bool(self.windows) and not (self.gaps or self.differing or self.behind)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing of what was asked for, up to what has settled."""
+        return self.is_trusted and not any(each.gaps for each in self.streams)
+
+    @property
+    def covered_share(self) -> float:
+        """How much of the asked time is covered, over all streams concerned, from 0 to 1."""
+        return sum(each.share for each in self.streams) / len(self.streams) if self.streams else 0.0
+
+    @property
+    def verified_share(self) -> float:
+        """How much of the covered time was compared with the vendors and found to agree, from 0 to 1."""
+        covered = sum((_length(each.covered) for each in self.streams), timedelta())
+        return sum((each.agreed for each in self.streams), timedelta()) / covered if covered else 0.0
+
+    @property
+    def settled_until(self) -> datetime | None:
+        """Up to where everything had settled at the last look; None when a stream was never read."""
+        ends = [each.settled_until for each in self.streams]
+        return min((end for end in ends if end), default=None) if all(ends) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has it, with instants as datetimes."""
+        whole = self.windows
+        return {
+            "since": self.since,
+            "until": self.until,
+            "complete": self.is_complete,
+            "covered_share": self.covered_share,
+            "complete_since": whole[-1].since if whole else None,
+            "complete_until": whole[-1].until if whole else None,
+            "settled_until": self.settled_until,
+            "verified_share": self.verified_share,
+            "failing": list(self.failing),
+            "streams": [_stream_as_json(each) for each in self.streams],
+        }
+
+
+def completeness(
+    store: Store, query: Query, *, configured: Iterable[str] = (), now: datetime | None = None
+) -> Completeness:
+    """Return how complete the answer to a question is; `configured` are the sources that there should be."""
+    now = now or datetime.now(UTC)
+    looks = {look.source: look for look in store.sources()}
+    states = store.streams()
+    concerned = _concerned(store, query, states)
+    named = like(query.wanted.get("source", ("*",)))
+    failing = [name for name, look in looks.items() if look.error and _is_asked(query, look.vendor, name)]
+    failing += [state.source for state in concerned if state.error]
+    if "vendor" not in query.wanted:
+        failing += [name for name in configured if name not in looks and named(name)]
+    starts = [state.wanted_since for state in concerned if state.wanted_since]
+    since, until = query.since or min(starts, default=EPOCH), min(query.until or now, now)
+    asked = Window(since, until) if until - since >= MILLISECOND else None
+    streams = _answers(store, concerned, asked) if asked else []
+    return Completeness(query.since, query.until, asked, streams, sorted(set(failing)))
+
+
+def _answers(store: Store, concerned: Sequence[StreamState], asked: Window) -> list[StreamAnswer]:
+    covered: dict[tuple[str, str], list[Window]] = {}
+    gaps: dict[tuple[str, str], list[Gap]] = {}
+    with guarded(store.shown), store.engine.connect() as connection:
+        for row in connection.execute(select(COVERAGE).order_by(COVERAGE.c.since)):
+            covered.setdefault((row.source, row.stream), []).append(Window(row.since, row.until))
+        for row in connection.execute(select(GAP).order_by(GAP.c.since)):
+            gap = Gap(Window(row.since, row.until), row.reason, row.expected, row.stored, row.seen_at, row.permanent)
+            gaps.setdefault((row.source, row.stream), []).append(gap)
+    verdicts = all_verdicts(store, asked)
+    names = [(state.source, state.stream) for state in concerned]
+    return [
+        _answer(state, asked, covered.get(name, []), gaps.get(name, []), verdicts.get(name, []))
+        for state, name in zip(concerned, names, strict=True)
+    ]
+
+
+def _answer(
+    state: StreamState, asked: Window, covered: Sequence[Window], noted: Sequence[Gap], verdicts: Sequence[Verdict]
+) -> StreamAnswer:
+    """Return what a stream has of the asked time."""
+    told = described(state, covered, noted)
+    inside = [part for window in covered if (part := window.clip(asked))]
+    missing = [gap._replace(window=part) for gap in told.gaps if (part := gap.window.clip(asked))]
+    end = told.wanted.until if told.wanted else None
+    # What lies after what has settled is no gap yet; before what is wanted, nobody looked.
+    early = asked.before(told.wanted.since) if told.wanted else asked
+    if early is not None:
+        known = merge([*inside, *(gap.window for gap in missing)])
+        missing += [Gap(part, NOT_WANTED, None, 0, None) for part in subtract(early, known)]
+    newest = [v for v in current(verdicts) if v.window.clip(asked)]
+    differing = sum(verdict.outcome is Outcome.DIFFERS for verdict in newest)
+    missing.sort(key=lambda gap: gap.window)
+    return StreamAnswer(state, asked, inside, missing, agreed(inside, newest), differing, end)
+
+
+def _concerned(store: Store, query: Query, states: Sequence[StreamState]) -> list[StreamState]:
+    """Return the streams whose events can be meant, as far as their names tell."""
+    streams = [state for state in states if _is_asked(query, state.vendor, state.source)]
+    wanted = query.wanted.get("stream")
+    if wanted:
+        streams = [state for state in streams if like(wanted)(state.log or state.stream)]
+    if unwanted := query.unwanted.get("stream"):
+        streams = [state for state in streams if not like(unwanted)(state.log or state.stream)]
+    for part, name in enumerate(("project", "environment"), start=1):
+        if values := query.wanted.get(name):
+            keys = _keys(store, name, values)
+            fits = like(values)
+            scopes = {state: _SCOPE.fullmatch(state.log or state.stream) for state in streams}
+            streams = [s for s in streams if not (scope := scopes[s]) or fits(scope[part]) or scope[part] in keys]
+    return streams
+
+
+def _keys(store: Store, name: str, values: Sequence[str]) -> set[str]:
+    """Return the keys of projects or environments that one of some values means, also by another name of theirs."""
+    fits = like(values)
+    with guarded(store.shown), store.engine.connect() as connection:
+        found = connection.execute(select(FACET.c.value).where(FACET.c.field == name)).scalars()
+        parts = [value.split(BETWEEN) for value in found]
+    return {each[0] for each in parts if any(map(fits, each))}
+
+
+def _is_asked(query: Query, vendor: str, source: str) -> bool:
+    """Return whether events of a source can be meant."""
+    for name, value in (("vendor", vendor), ("source", source)):
+        if name in query.wanted and not like(query.wanted[name])(value):
+            return False
+        if name in query.unwanted and like(query.unwanted[name])(value):
+            return False
+    return True
+
+
+def _length(windows: Iterable[Window]) -> timedelta:
+    return sum((window.length for window in windows), timedelta())
+
+
+def _stream_as_json(each: StreamAnswer) -> dict[str, Any]:
+    return {
+        "source": each.state.source,
+        "vendor": each.state.vendor,
+        "stream": each.state.stream,
+        "label": each.state.label,
+        "covered_share": each.share,
+        "coverage": [{"since": window.since, "until": window.until} for window in each.covered],
+        "gaps": [
+            {"since": gap.window.since, "until": gap.window.until, "reason": gap.reason, "permanent": gap.permanent}
+            for gap in each.gaps
+        ],
+        "settled_until": each.settled_until,
+        "verified_share": each.agreed / _length(each.covered) if each.covered else 0.0,
+        "differing": each.differing,
+        "error": each.state.error,
+    }

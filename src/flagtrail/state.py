@@ -1,0 +1,156 @@
+"""Asks the store what a flag was at a moment, as far as the trail knows it, and says what it cannot know."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flagtrail.facts import Fact, Life
+from flagtrail.places import ANYWHERE, Place
+from flagtrail.query import Query, events
+from flagtrail.store import Store
+from flagtrail.touches import Row, Touch, blind, touches_of
+from flagtrail.unread import Log, log_of
+from flagtrail.window import Window
+
+HOLDERS = ("environment", "project", "product", "config")
+SEPARATORS = " /→>➔"  # what vendors put between the parts of a place
+Where = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FlagState:
+    """What one flag was at a moment: whether it existed, what each place of it held, and what is not known.
+
+    `place` is the config that it belongs to, where a vendor has several in a project. A place of the flag without a
+    fact was not changed by any event in the trail, or by none that says how.
+    """
+
+    vendor: str
+    source: str
+    project: str | None
+    place: str | None
+    key: str
+    name: str | None
+    at: datetime
+    events: int
+    exists: Fact | None
+    facts: Sequence[Fact]
+    covered: Sequence[Window] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def state(
+    store: Store,
+    flag: str,
+    at: datetime,
+    *,
+    environment: str | None = None,
+    project: str | None = None,
+    vendor: str | None = None,
+) -> list[FlagState]:
+    """Return what each flag with this key or name was at a moment, by source and project; empty when there is none.
+
+    `*` in it stands for anything. With an environment, facts of others are left out; those of all environments stay.
+    """
+    asked = Query(object=flag, project=project, vendor=vendor, limit=0)
+    met = [row for row in events(store, asked) if row["object_kind"] == "flag"]
+    keys = sorted({(row["source"], row["object_key"] or row["object_name"]) for row in met})
+    found = []
+    for source, key in keys:
+        rows = [row for row in events(store, Query(source=source, object=key, limit=0)) if _is(row, key)]
+        rows.sort(key=lambda row: (row["occurred_at"], row["number"]))
+        wheres = sorted(_wheres(rows, project), key=str)
+        found += [_state(store, rows, where, at, environment) for where in wheres]
+    return found
+
+
+def _is(row: Row, key: str) -> bool:
+    return bool(row["object_kind"] == "flag" and (row["object_key"] or row["object_name"]) == key)
+
+
+def _where(row: Row) -> Where:
+    """Return the project of an event, and the place in it that is not its environment."""
+    place, environment = row["location"], row["environment"]
+    if place and environment and place.endswith(environment):
+        place = place.removesuffix(environment).rstrip(SEPARATORS)
+    return row["project"], place or None
+
+
+def _wheres(rows: Iterable[Row], project: str | None) -> set[Where]:
+    """Return where there are flags of one key; where one event does not tell, it belongs to all of them."""
+    every = {_where(row) for row in rows}
+    whole = {where for where in every if where[0] is not None} or every
+    return {where for where in whole if project is None or (where[0] or "").lower() == project.lower()}
+
+
+def _state(
+    store: Store,
+    rows: Sequence[Row],
+    where: Where,
+    at: datetime,
+    environment: str | None,
+) -> FlagState:
+    mine = [row for row in rows if _where(row) == where or row["project"] is None]
+    logs = {row["stream"] for row in mine if row["related_event"] is None} or {row["stream"] for row in mine}
+    source = mine[0]["source"]
+    read = [log_of(store, source, log) for log in sorted(logs)]
+    windows = _shared([log.covered for log in read])
+    vague = [blind(row, Place(ANYWHERE, ())) for row in mine if _where(row) != where]
+    others = [*vague, *_from_outside(store, mine, where)]
+    life = Life([row for row in mine if _where(row) == where], at, windows, others)
+    wanted = (environment or "").lower()
+    facts = [f for f in life.facts() if not wanted or f.environment is None or f.environment.lower() == wanted]
+    latest = (life.past or life.future or mine)[-1 if life.past else 0]
+    notes = list(_notes(read, mine, facts, environment))
+    key = latest["object_key"] or latest["object_name"]
+    return FlagState(
+        latest["vendor"],
+        source,
+        *where,
+        key,
+        latest["object_name"],
+        at,
+        len(mine),
+        life.exists(),
+        facts,
+        windows,
+        notes,
+    )
+
+
+def _shared(lists: Sequence[Sequence[Window]]) -> list[Window]:
+    """Return the time that all of some lists of windows hold."""
+    shared = list(lists[0])
+    for other in lists[1:]:
+        shared = [part for window in shared for one in other if (part := window.clip(one))]
+    return shared
+
+
+def _from_outside(store: Store, rows: Sequence[Row], where: Where) -> Iterator[Touch]:
+    """Yield what may have changed the flag without being about it: its place was deleted, a change request applied."""
+    source, since = rows[0]["source"], rows[0]["occurred_at"]
+    environments = {touch.place.environment for row in rows for touch in touches_of(row)} - {None, ANYWHERE}
+    outer = {part.strip() for part in re.split(f" [{SEPARATORS}] ", where[1] or "")} | {where[0]}
+    for name in sorted({*environments, *outer} - {None, ""}, key=str):
+        for row in events(store, Query(source=source, action="deleted", object=name, since=since, limit=0)):
+            if row["object_kind"] not in HOLDERS or where[0] not in (row["project"] or where[0], row["object_key"]):
+                continue
+            inner = row["object_kind"] == "environment"
+            if inner == (name in environments):
+                yield blind(row, Place(name if inner else ANYWHERE, ()))
+    for row in events(store, Query(source=source, action="applied", project=where[0], since=since, limit=0)):
+        if row["object_kind"] != "flag":
+            yield blind(row, Place(row["environment"] or ANYWHERE, ()))
+
+
+def _notes(logs: Iterable[Log], rows: Sequence[Row], facts: Sequence[Fact], environment: str | None) -> Iterator[str]:
+    """Yield what is to be known about the whole answer."""
+    if any(log.in_part for log in logs):
+        yield "only a part of the log is read (`only`): a change outside of it is not known"
+    untold = sum(row["changes"] is None and row["action"] not in ("created", "deleted") for row in rows)
+    if untold:
+        yield f"{untold} of its {len(rows)} events do not tell what they changed (yet)"
+    if environment and not any(fact.environment for fact in facts):
+        yield f"the trail tells nothing about it in {environment}"
+    yield "what is not named here was not changed by any event of the trail, or by none that says how"

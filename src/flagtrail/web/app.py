@@ -1,0 +1,57 @@
+"""Puts the API together."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from flagtrail import __version__
+from flagtrail.serving import ServeSettings
+from flagtrail.store import Store
+from flagtrail.web import counts, coverage, docs, events, live, moments
+from flagtrail.web.access import Trail
+from flagtrail.web.asking import said_once
+from flagtrail.web.guard import Guard
+from flagtrail.web.problems import described, teach
+
+AT_ONCE = 8  # questions; with the exports they take fewer connections than the database has for us
+ABOUT = "One trail of every feature-flag change, whichever vendor made it. Times without a zone are UTC."
+
+
+def app(store: Store, settings: ServeSettings, configured: Iterable[str] = ()) -> FastAPI:
+    """Return the API of a store as an ASGI app; `configured` are the names of the sources that there should be."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = AT_ONCE
+        yield
+
+    made = FastAPI(
+        title="flagtrail", version=__version__, description=ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
+        lifespan=life, redirect_slashes=False,
+    )  # fmt: skip
+    made.state.trail = Trail(store, settings, tuple(configured))
+    first = APIRouter(prefix="/api/v1", dependencies=[Depends(said_once)])
+    for subject in (events, counts, coverage, moments, live):
+        first.include_router(subject.router)
+    made.include_router(first)
+    made.include_router(docs.router, prefix="/api")
+    if settings.origins:
+        made.add_middleware(
+            CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET"],
+            allow_headers=["Authorization", "Last-Event-ID"], expose_headers=["Flagtrail-Complete"],
+        )  # fmt: skip
+    made.add_middleware(Guard, settings=settings)  # the last one stands before all others
+    teach(made)
+    document = made.openapi
+
+    def openapi() -> dict[str, Any]:
+        if made.openapi_schema is None:
+            made.openapi_schema = described(document())
+        return made.openapi_schema
+
+    made.openapi = openapi  # type: ignore[method-assign]
+    return made

@@ -1,0 +1,90 @@
+"""The addresses of a moment: what changed around it, and what a flag was at it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from flagtrail.around import around as find_around
+from flagtrail.deadline import within
+from flagtrail.exports.columns import as_json
+from flagtrail.state import state as find_state
+from flagtrail.suspects import Suspect
+from flagtrail.web.access import Asked, reads
+from flagtrail.web.answers import Around, State, answered
+from flagtrail.web.asking import Moment, Value, moment, span
+
+WEEK = timedelta(days=7)
+Span = Annotated[str, Field(max_length=50)]
+router = APIRouter(tags=["moments"])
+
+
+class MomentFilters(BaseModel):
+    """Which moment is meant, and where."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: Annotated[Moment, Field(description="the moment: a span ago, an instant, now; UTC")] = "now"
+    environment: Annotated[Value | None, Field(description="one environment, and what belongs to none")] = None
+    project: Annotated[Value | None, Field(description="one project, and what belongs to none")] = None
+
+
+class AroundFilters(MomentFilters):
+    """What is looked for around a moment."""
+
+    before: Annotated[Span, Field(description="how long before it; 7d at most")] = "1h"
+    after: Annotated[Span, Field(description="how long after it; 7d at most")] = "5m"
+    object: Annotated[Value | None, Field(description="key or name; `*` stands for anything")] = None
+    limit: Annotated[int, Field(ge=1, le=500, description="how many suspects")] = 10
+
+
+class StateFilters(MomentFilters):
+    """Which flag is meant."""
+
+    flag: Annotated[Value, Field(min_length=1, description="key or name; `*` stands for anything")]
+    vendor: Annotated[Value | None, Field(description="launchdarkly, configcat, ...")] = None
+
+
+@router.get("/around", response_model=Around, dependencies=[reads])
+def around(trail: Asked, asked: Annotated[AroundFilters, Query()]) -> Response:
+    """Return what changed around a moment, the likeliest causes first with reasons, and what was not read around it."""
+    at = moment(asked.at, "at")
+    spans = {name: span(getattr(asked, name), name, most=WEEK) for name in ("before", "after")}
+    with within(trail.settings.timeout.total_seconds()):
+        found = find_around(
+            trail.store, at, environment=asked.environment, object=asked.object, project=asked.project,
+            limit=asked.limit, **spans,
+        )  # fmt: skip
+    return answered(
+        {"moment": found.moment, "since": found.since, "until": found.until, "changes": found.changes,
+         "suspects": [_suspect(one) for one in found.suspects], "unread": [one._asdict() for one in found.unread]}
+    )  # fmt: skip
+
+
+@router.get("/state", response_model=State, dependencies=[reads])
+def state(trail: Asked, asked: Annotated[StateFilters, Query()]) -> Response:
+    """Return what a flag was at a moment, as far as the trail knows it; each fact says how it is known."""
+    at = moment(asked.at, "at")
+    with within(trail.settings.timeout.total_seconds()):
+        found = find_state(
+            trail.store, asked.flag, at, environment=asked.environment, project=asked.project, vendor=asked.vendor
+        )
+    return answered({"at": at, "flags": [asdict(one) for one in found]})
+
+
+def _suspect(suspect: Suspect) -> dict[str, Any]:
+    return {
+        "event": as_json(suspect.row),
+        "after_seconds": suspect.after.total_seconds(),
+        "score": suspect.score,
+        "why": suspect.why,
+        "reasons": [reason._asdict() for reason in suspect.reasons],
+        "saved_with": [_other(row) for row in suspect.saved_with],
+    }
+
+
+def _other(row: Mapping[str, Any]) -> dict[str, Any]:
+    return as_json(row)

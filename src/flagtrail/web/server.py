@@ -1,0 +1,91 @@
+"""Serves the API in a thread of its own, beside whatever else the process does; what fails is tried again."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterable
+
+import structlog
+import uvicorn
+
+from flagtrail.errors import FlagtrailError
+from flagtrail.serving import Address, ServeSettings
+from flagtrail.store import Store
+from flagtrail.web.access import Trail, require_tokens
+from flagtrail.web.app import app
+
+AGAIN = 30.0  # seconds until it is tried again, when the address is taken or the database cannot be opened
+GRACE = 2  # seconds for answers under way to be finished
+CONNECTIONS = 500  # at the same time; more get a 503 at once
+
+log = structlog.get_logger()
+
+
+class Server:
+    """The API, until `stop`: it has a store of its own, so that who asks never waits for who stores."""
+
+    def __init__(self, url: str, settings: ServeSettings, configured: Iterable[str] = (), again: float = AGAIN) -> None:
+        self.url, self.settings, self.configured, self.again = url, settings, tuple(configured), again
+        self.address: Address | None = None
+        self.listens = threading.Event()
+        self._stopped = threading.Event()
+        self._running: uvicorn.Server | None = None
+        self._trail: Trail | None = None
+        self._thread = threading.Thread(target=self._run, name="serving", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve, soon."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let it end: no more requests, and live connections end at once."""
+        self._stopped.set()
+        if self._trail is not None:
+            self._trail.live.close()
+            self._trail.exports.close()
+        if self._running is not None:
+            self._running.should_exit = True
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end, and return whether it came."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # what it would tell, we do
+        while not self._stopped.is_set():
+            try:
+                self._serve()
+            except FlagtrailError as error:
+                log.error("serving_failed", listen=str(self.settings.listen), error=str(error))
+            except OSError as error:
+                log.error("serving_failed", listen=str(self.settings.listen), error=error.strerror or str(error))
+            except Exception:
+                log.exception("serving_crashed", listen=str(self.settings.listen))
+            self.listens.clear()
+            self._stopped.wait(self.again)
+
+    def _serve(self) -> None:
+        with listening(self.settings.listen) as sock, Store(self.url, create=False) as store:
+            require_tokens(store, self.settings)
+            made = app(store, self.settings, self.configured)
+            self._trail = made.state.trail
+            # HTTP/1.1 only, no proxy's headers believed, nothing said about the software.
+            config = uvicorn.Config(
+                made, http="h11", ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
+                server_header=False, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE,
+            )  # fmt: skip
+            self._running = uvicorn.Server(config)
+            host, port = sock.getsockname()[:2]
+            self.address = Address(host, port)
+            log.info("serving", listen=str(self.address), tokens=self.settings.asks_for_tokens)
+            self.listens.set()
+            if not self._stopped.is_set():
+                self._running.run(sockets=[sock])
+
+
+def listening(address: Address) -> socket.socket:
+    """Return a socket that listens; raises OSError."""
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, place = found[0]
+    return socket.create_server(place[:2], family=family, backlog=128)

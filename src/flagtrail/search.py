@@ -98,7 +98,7 @@ def match(connection: Connection, query: Query) -> Asked | None:
         found = people(connection, parts)
         groups += _or_none(None if found is None else [mark("who", value or BETWEEN) for value in found])
     beginnings = []
-    for word in every_word(query):
+    for word in words(query.text or ""):
         starting = beginning_with(connection, word)
         if starting is None:
             beginnings.append(word)
@@ -113,11 +113,6 @@ def match(connection: Connection, query: Query) -> Asked | None:
         streams = max(map(len, groups)) <= AT_ONCE
         return Asked(" AND ".join([*(f"({group})" for group in every), *rare]), streams)
     return Asked(f'"{max(beginnings, key=len)}"*', streams=False) if beginnings else None
-
-
-def every_word(query: Query) -> list[str]:
-    """Return the words that an event must have, or begin with, whether or not they stand together."""
-    return words(query.text or "")
 
 
 def milliseconds(connection: Connection, asked: str, query: Query) -> Iterator[int]:

@@ -52,7 +52,7 @@ HELD = {
     ("is", "truncated"): ("search_truncated", "event.truncated"),
     ("has", "comment"): ("search_commented", "event.comment <> ''"),
 }
-FEW_EFFECTS = 20_000  # flag events that are looked at before anything else; with more, some are soon found along time
+FEW_EFFECTS = 10_000  # flag events that are looked at before anything else; with more, some are soon found along time
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 FIRST = "\ue000"  # begins a mark that is no word
 KEY = 200  # characters of a value in PostgreSQL's indexes

@@ -244,7 +244,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "STEPS", 2)
     monkeypatch.setattr(walk, "SPANS", (5, 20))
     monkeypatch.setattr(walk, "FEW", 2)
-    monkeypatch.setattr(search, "FEW_EFFECTS", 20)
+    monkeypatch.setattr(search, "WORTH", 4)
 
 
 @pytest.mark.usefixtures("tiny")

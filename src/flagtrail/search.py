@@ -8,6 +8,7 @@ own; what they need is which values there are that a part or a pattern means. `f
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from math import isqrt
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -52,7 +53,9 @@ HELD = {
     ("is", "truncated"): ("search_truncated", "event.truncated"),
     ("has", "comment"): ("search_commented", "event.comment <> ''"),
 }
-FEW_EFFECTS = 20_000  # flag events that are looked at before anything else; with more, some are soon found along time
+# Flag events with an effect are looked at first while their square is below so many times the number of events: to look
+# each of them up costs as much then as to walk along time until some are met.
+WORTH = 10
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 FIRST = "\ue000"  # begins a mark that is no word
 KEY = 200  # characters of a value in PostgreSQL's indexes
@@ -98,7 +101,7 @@ def match(connection: Connection, query: Query) -> Asked | None:
         found = people(connection, parts)
         groups += _or_none(None if found is None else [mark("who", value or BETWEEN) for value in found])
     beginnings = []
-    for word in every_word(query):
+    for word in words(query.text or ""):
         starting = beginning_with(connection, word)
         if starting is None:
             beginnings.append(word)
@@ -113,11 +116,6 @@ def match(connection: Connection, query: Query) -> Asked | None:
         streams = max(map(len, groups)) <= AT_ONCE
         return Asked(" AND ".join([*(f"({group})" for group in every), *rare]), streams)
     return Asked(f'"{max(beginnings, key=len)}"*', streams=False) if beginnings else None
-
-
-def every_word(query: Query) -> list[str]:
-    """Return the words that an event must have, or begin with, whether or not they stand together."""
-    return words(query.text or "")
 
 
 def milliseconds(connection: Connection, asked: str, query: Query) -> Iterator[int]:
@@ -156,8 +154,10 @@ def effects(connection: Connection, query: Query) -> CompoundSelect[Any] | None:
     def found(column: ColumnElement[Any]) -> Select[Any]:
         return select(column).where(*inside).with_hint(effect, "INDEXED BY search_impact", "sqlite")
 
-    some = found(effect.c.number).limit(FEW_EFFECTS + 1).subquery()
-    if connection.execute(select(func.count()).select_from(some)).scalar_one() > FEW_EFFECTS:
+    newest = connection.execute(select(func.max(EVENT.c.number))).scalar()
+    few = isqrt(WORTH * (newest or 0))
+    some = found(effect.c.number).limit(few + 1).subquery()
+    if connection.execute(select(func.count()).select_from(some)).scalar_one() > few:
         return None
     entry = EVENT.alias("entry")
     entries = select(entry.c.number).where(entry.c.id.in_(found(effect.c.related_event)))

@@ -36,6 +36,12 @@ class Around:
     changes: int
     unread: Sequence[Unread]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it; events are dicts with the columns of the table `event`."""
+        told = {name: getattr(self, name) for name in ("moment", "since", "until", "changes")}
+        suspects = [suspect.as_dict() | {"rank": rank} for rank, suspect in enumerate(self.suspects, start=1)]
+        return told | {"suspects": suspects, "unread": [one._asdict() for one in self.unread]}
+
 
 def around(
     store: Store,

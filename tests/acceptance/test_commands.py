@@ -36,7 +36,21 @@ def synced(config: Path, flagtrail: Flagtrail) -> Path:
 def test_help_names_every_command_and_each_has_examples(flagtrail: Flagtrail) -> None:
     listed = flagtrail("--help")
     assert listed.returncode == 0
-    commands = ["init", "check", "sync", "backfill", "run", "verify", "events", "show", "status", "connectors", "demo"]
+    commands = [
+        "init",
+        "check",
+        "sync",
+        "backfill",
+        "run",
+        "verify",
+        "events",
+        "show",
+        "around",
+        "state",
+        "status",
+        "connectors",
+        "demo",
+    ]
     assert all(command in listed.stdout for command in commands)
     for command in commands:
         helped = flagtrail(command, "--help")

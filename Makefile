@@ -39,6 +39,7 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.record startup)
 	$(if $(ARGS),,$(RUN) benchmarks.record fetching)
 	$(if $(ARGS),,$(RUN) benchmarks.record inserting)
+	$(if $(ARGS),,$(RUN) benchmarks.record incidents)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database sqlite --rows $(ROWS))
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))
 

@@ -90,6 +90,9 @@ def _show_around(found: Around) -> None:
     rows = [_line(rank, suspect) for rank, suspect in enumerate(found.suspects, start=1)]
     if rows:
         out.print(plain_table(("", "when", "where", "what", "why"), rows, right=("",)))
+        for rank, suspect in enumerate(found.suspects, start=1):
+            page = suspect.row["url"] or f"flagtrail show {suspect.row['id'][:8]}"
+            out.print(Text(f"{rank} {plain(page)}", style="dim"), soft_wrap=True)  # a broken link leads nowhere
     for one in found.unread[:MOST_UNREAD]:
         streams = f"{len(one.streams)} streams" if len(one.streams) > 1 else one.streams[0]
         say(f"not read: {one.source}, {streams}, {local(one.since)} to {local(one.until)}: {one.reason}")
@@ -114,7 +117,6 @@ def _line(rank: int, suspect: Suspect) -> tuple[object, ...]:
         what.append(f"\nsaved with {', '.join(others[:5])}{more}", style="dim")
     if row["comment"]:
         what.append(f"\n{plain(row['comment'])}", style="italic dim")
-    what.append(f"\n{plain(row['url'])}" if row["url"] else f"\nflagtrail show {row['id'][:8]}", style="dim")
     places = (row["vendor"], row["project"], row["environment"])
     where = Text("\n".join(plain(place) for place in places if place))
     return rank, when, where, what, suspect.why
@@ -144,7 +146,7 @@ def _fact_line(fact: Fact) -> tuple[object, ...]:
     )
     if fact.member is not None:
         name = f"{name} has {_said(fact.member)}"
-    made = "since" if fact.how == "after" else "found so by the change of"
+    made = "told by the change of" if fact.name == "exists" else "since" if fact.how == "after" else "found by that of"
     how = Text(f"{made} {local(fact.event_at)} ({fact.event[:8]})")
     _add(how, fact.doubts, "yellow")
     _add(how, fact.remarks, "dim")

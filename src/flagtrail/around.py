@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from flagtrail.bulk import among
 from flagtrail.query import Query, events, reading
 from flagtrail.schema import EVENT
-from flagtrail.status import outline
 from flagtrail.store import Store
 from flagtrail.suspects import LOOKBACK, REVERSAL, Past, Row, Suspect, object_of, ranked
 from flagtrail.unread import Unread, log_of, unread
@@ -64,11 +63,10 @@ def around(
     wide = Query(since=window.since - REVERSAL, until=reach, object=object, limit=0)
     rows = [row for row in events(store, wide) if _meant(row, environment=environment, project=project)]
     meant = [row for row in rows if window.since <= row["occurred_at"] < window.until]
-    streams = outline(store, {state.source for state in store.streams()})
     past = _pasts(store, meant, window.since)
     suspects = ranked(meant, moment, others=rows, past=past, environment=environment)
     shown = suspects[:limit] if limit else suspects
-    return Around(moment, window.since, window.until, shown, len(meant), unread(streams, window))
+    return Around(moment, window.since, window.until, shown, len(meant), unread(store, window))
 
 
 def _meant(row: Row, **wanted: str | None) -> bool:

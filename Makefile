@@ -41,6 +41,7 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.record asking)
 	$(if $(ARGS),,$(RUN) benchmarks.record packing)
 	$(if $(ARGS),,$(RUN) benchmarks.record inserting)
+	$(if $(ARGS),,$(RUN) benchmarks.record incidents)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database sqlite --rows $(ROWS))
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))
 

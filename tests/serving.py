@@ -25,8 +25,8 @@ def event(number: int, **values: Any) -> Event:
     told: dict[str, Any] = {
         "vendor_id": f"e{number}", "occurred_at": START + timedelta(minutes=10 * number), "actor_name": "Ada Lovelace",
         "actor_email": "ada@example.com", "vendor_action": "updateOn",
-        "action": ("turned_on", "turned_off")[number % 2], "object_kind": "flag", "object_key": f"checkout-{number % 5}",
-        "project": "web",
+        "action": ("turned_on", "turned_off")[number % 2], "object_kind": "flag",
+        "object_key": f"checkout-{number % 5}", "project": "web",
         "environment": ("production", "test")[number % 2], "summary": f"turned the flag checkout-{number % 5}",
         "changes": [{"path": "on", "before": bool(number % 2), "after": not number % 2}],
     }  # fmt: skip

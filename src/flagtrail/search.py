@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Connection,
-    Select,
     String,
     any_,
     func,
@@ -26,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from flagtrail.bulk import among
 from flagtrail.conditions import measured, one_of
 from flagtrail.facets import BETWEEN, MOST, beginning_with, meant, objects, people
 from flagtrail.fields import BY_NAME
@@ -139,7 +138,7 @@ def held(query: Query) -> tuple[str, ColumnElement[bool]] | None:
     return None
 
 
-def effects(connection: Connection, query: Query) -> CompoundSelect[Any] | None:
+def effects(connection: Connection, query: Query) -> list[int] | None:
     """Return the numbers of the events that can have the impact that is asked for; None when it is no help."""
     values = query.wanted.get("impact")
     if values is None and query.wanted.get("has") != ("impact",):
@@ -151,17 +150,16 @@ def effects(connection: Connection, query: Query) -> CompoundSelect[Any] | None:
         whole = Range(min(each.low for each in ranges), max(each.high for each in ranges))
         inside.append(measured(whole, effect, connection.dialect.name))
 
-    def found(column: ColumnElement[Any]) -> Select[Any]:
-        return select(column).where(*inside).with_hint(effect, "INDEXED BY search_impact", "sqlite")
-
     newest = connection.execute(select(func.max(EVENT.c.number))).scalar()
     few = isqrt(WORTH * (newest or 0))
-    some = found(effect.c.number).limit(few + 1).subquery()
-    if connection.execute(select(func.count()).select_from(some)).scalar_one() > few:
+    found = select(effect.c.number, effect.c.related_event).where(*inside).limit(few + 1)
+    rows = connection.execute(found.with_hint(effect, "INDEXED BY search_impact", "sqlite")).all()
+    if len(rows) > few:
         return None
-    entry = EVENT.alias("entry")
-    entries = select(entry.c.number).where(entry.c.id.in_(found(effect.c.related_event)))
-    return found(effect.c.number).union(entries)
+    # Their entries are asked for by their ids: PostgreSQL would take them for more, and read every event.
+    ids = [row.related_event for row in rows if row.related_event]
+    entries = connection.execute(select(EVENT.c.number).where(among(EVENT.c.id, ids, connection))).scalars()
+    return sorted({*(row.number for row in rows), *entries})
 
 
 def narrowed(

@@ -24,6 +24,7 @@ from flagtrail.words import words
 
 AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quickly enough one by one
 REMEMBERED = 10_000  # values that are known to be there
+PLACES = ("project_name", "environment_name")
 LOCK = 1718378855  # any number; the triggers of PostgreSQL name it too
 HOUR = {
     "sqlite": "substr({}.occurred_at, 1, 13) || ':00:00.000Z'",
@@ -104,9 +105,10 @@ class Gathering:
         found = []
         indexed = connection.dialect.name == "sqlite"
         often, seldom = (tuple(zip(*pairs, strict=True)) for pairs in (FREQUENT_COLUMNS, SELDOM_COLUMNS))
-        names = ("occurred_at", "summary", "comment", "location", *OBJECT, *ACTOR, *often[1], *seldom[1])
+        names = ("occurred_at", "summary", "comment", "location", *PLACES, *OBJECT, *ACTOR, *often[1], *seldom[1])
         often_of, seldom_of, actor_of = attrgetter(*often[1]), attrgetter(*seldom[1]), attrgetter(*ACTOR)
         kinds: set[tuple[tuple[str, ...], tuple[str | None, ...]]] = set()
+        called: set[tuple[str, str | None, str | None]] = set()
         totals: Counter[tuple[str, str, str, str]] = Counter()
         hours: Counter[tuple[datetime, str, str, str]] = Counter()
         query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
@@ -117,6 +119,10 @@ class Gathering:
             hour = at.replace(minute=0, second=0, microsecond=0)
             hours[hour, row.vendor, row.source, row.environment or ""] += 1
             kinds |= {(often[1], frequent), (seldom[1], rare)}
+            called |= {
+                (row.project_name, "project", row.project),
+                (row.environment_name, "environment", row.environment),
+            }
             values.add(("actor", actor))
             values.add(("object", facet_of((key, name))))
             if indexed:
@@ -127,6 +133,9 @@ class Gathering:
                 all_marks = (marks(often[0], frequent), marks(seldom[0], rare), marks(OBJECT, (key, name)))
                 found.append((to_ms(at), " ".join((*all_marks, marks(("who",), (actor or BETWEEN,)), *parts))))
         values |= {facet for columns, kind in kinds for facet in _facets(dict(zip(columns, kind, strict=True)))}
+        values |= {
+            (f"{kind}_name", facet_of((name, key))) for name, kind, key in called if name and key and name != key
+        }
         _count(connection, TOTAL, totals)
         _count(connection, TALLY, hours)
         found.sort()  # the index is written by rising time, or in pieces

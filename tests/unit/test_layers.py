@@ -23,7 +23,7 @@ LAYERS = (
     ("unread",),
     ("again", "report", "holdings", "plan", "refusals", "status"),
     ("numbers", "query", "verdicts"),
-    ("counts", "histogram", "tokens"),
+    ("counts", "histogram", "tokens", "naming"),
     ("source", "store", "walk"),  # know one thing each
     ("recount",),
     ("revisions", "gather", "covering"),

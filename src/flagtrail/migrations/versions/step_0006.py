@@ -8,9 +8,9 @@ down_revision = "0005"
 
 INSTANT = sa.Text().with_variant(sa.TIMESTAMP(timezone=True), "postgresql")
 TOLD = ", ".join(
-    ["occurred_at", "source", "vendor", "stream", "related_event", "action", "project", "environment", "object_kind",
-     "actor_kind", "actor_id", "actor_name", "actor_email", "object_key", "object_name", "location", "summary",
-     "comment"]
+    ["occurred_at", "source", "vendor", "stream", "related_event", "action", "project", "project_name", "environment",
+     "environment_name", "object_kind", "actor_kind", "actor_id", "actor_name", "actor_email", "object_key",
+     "object_name", "location", "summary", "comment"]
 )  # fmt: skip
 HOUR = {
     "sqlite": "substr({0}.occurred_at, 1, 13) || ':00:00.000Z'",

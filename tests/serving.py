@@ -24,7 +24,7 @@ def event(number: int, **values: Any) -> Event:
     """Return a made-up event."""
     told: dict[str, Any] = {
         "vendor_id": f"e{number}", "occurred_at": START + timedelta(minutes=10 * number), "actor_name": "Ada Lovelace",
-        "actor_email": "ada@example.com", "action": ("turned_on", "turned_off")[number % 2], "vendor_action": "updateOn",
+        "actor_email": "ada@example.com", "action": ("turned_on", "turned_off")[number % 2], "vendor_action": "update",
         "object_kind": "flag", "object_key": f"checkout-{number % 5}", "project": "web",
         "environment": ("production", "test")[number % 2], "summary": f"turned the flag checkout-{number % 5}",
         "changes": [{"path": "on", "before": bool(number % 2), "after": not number % 2}],

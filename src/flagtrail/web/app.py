@@ -6,7 +6,6 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI
-
 from starlette.middleware.cors import CORSMiddleware
 
 from flagtrail import __version__

@@ -15,10 +15,9 @@ from flagtrail.state import state as find_state
 from flagtrail.suspects import Suspect
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.answers import Around, State, answered
-from flagtrail.web.asking import Moment, Value, moment, span
+from flagtrail.web.asking import Length, Moment, Value, moment, span
 
 WEEK = timedelta(days=7)
-Span = Annotated[str, Field(max_length=50)]
 router = APIRouter(tags=["moments"])
 
 
@@ -35,8 +34,8 @@ class MomentFilters(BaseModel):
 class AroundFilters(MomentFilters):
     """What is looked for around a moment."""
 
-    before: Annotated[Span, Field(description="how long before it; 7d at most")] = "1h"
-    after: Annotated[Span, Field(description="how long after it; 7d at most")] = "5m"
+    before: Annotated[Length, Field(description="how long before it; 7d at most")] = "1h"
+    after: Annotated[Length, Field(description="how long after it; 7d at most")] = "5m"
     object: Annotated[Value | None, Field(description="key or name; `*` stands for anything")] = None
     limit: Annotated[int, Field(ge=1, le=500, description="how many suspects")] = 10
 

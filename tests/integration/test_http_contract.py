@@ -22,7 +22,16 @@ from tests.serving import fill, served
 EXAMPLES = 12  # of each address, of what it understands, and as many of what it does not
 # What the document can only give a name.
 for name, values in {
-    "moment": ["now", "2h", "400d", "2026-03-01", "2026-03-01T10:00Z", "2026-03-02T10:00:00.123+05:30", "0001-01-01"],
+    "moment": [
+        "now",
+        "2h",
+        "400d",
+        "2026-03-01",
+        "2026-03-01T10:00Z",
+        "2026-03-02T10:00:00.123+05:30",
+        "0001-01-01",
+        "9999-12-31T23:59Z",
+    ],
     "span": ["1s", "15m", "1h", "1d", "36h", "7d", "366d"],
     "cursor": ["MTc3MjMyMzIwMDAwMC41", "MC4w", "LTEuMQ", "OTk5OTk5OTk5OTk5OTk5OS4x"],
     "question": [

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -16,7 +16,10 @@ from flagtrail.suspects import Suspect
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.answers import Around, State, answered
 from flagtrail.web.asking import Length, Moment, Value, moment, span
+from flagtrail.web.problems import Refused
+from flagtrail.window import EPOCH
 
+END = datetime(9000, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
 router = APIRouter(tags=["moments"])
 
@@ -50,7 +53,7 @@ class StateFilters(MomentFilters):
 @router.get("/around", response_model=Around, dependencies=[reads])
 def around(trail: Asked, asked: Annotated[AroundFilters, Query()]) -> Response:
     """Return what changed around a moment, the likeliest causes first with reasons, and what was not read around it."""
-    at = moment(asked.at, "at")
+    at = _known(asked.at)
     spans = {name: span(getattr(asked, name), name, most=WEEK) for name in ("before", "after")}
     with within(trail.settings.timeout.total_seconds()):
         found = find_around(
@@ -66,12 +69,20 @@ def around(trail: Asked, asked: Annotated[AroundFilters, Query()]) -> Response:
 @router.get("/state", response_model=State, dependencies=[reads])
 def state(trail: Asked, asked: Annotated[StateFilters, Query()]) -> Response:
     """Return what a flag was at a moment, as far as the trail knows it; each fact says how it is known."""
-    at = moment(asked.at, "at")
+    at = _known(asked.at)
     with within(trail.settings.timeout.total_seconds()):
         found = find_state(
             trail.store, asked.flag, at, environment=asked.environment, project=asked.project, vendor=asked.vendor
         )
     return answered({"at": at, "flags": [asdict(one) for one in found]})
+
+
+def _known(text: str) -> datetime:
+    """Return the moment that is asked about; raises Refused for one around which there is no time to look at."""
+    at = moment(text, "at")
+    if not EPOCH <= at < END:
+        raise Refused(422, f"at: {text} lies before 1970, or after the year {END.year}")
+    return at
 
 
 def _suspect(suspect: Suspect) -> dict[str, Any]:

@@ -29,9 +29,10 @@ from rich.table import Table
 from sqlalchemy import create_engine, func, make_url, select, text
 
 from benchmarks.made_up import END, LENGTH, MadeUp
+from flagtrail.completeness import completeness
 from flagtrail.conditions import meets, span
 from flagtrail.event import to_json
-from flagtrail.query import Query, cursor_of, events, histogram
+from flagtrail.query import Query, count, cursor_of, events, histogram
 from flagtrail.schema import EVENT
 from flagtrail.status import status
 from flagtrail.store import Store
@@ -43,8 +44,15 @@ SLOW = 200_000  # rows from which on the plain reference is not affordable
 FILTERS = (
     ("vendor",), ("source",), ("project",), ("environment",), ("actor",), ("action",), ("object",), ("part of object",),
     ("time",), ("environment", "action"), ("environment", "object"), ("actor", "time"), ("project", "object"),
-    ("vendor", "environment", "action"), ("text",), ("two words",),
+    ("vendor", "environment", "action"), ("text",), ("two words",), ("words together",), ("two environments",),
+    ("part of action",), ("object_kind",), ("stream",), ("not the action",), ("not the actor",), ("impact",),
+    ("impact", "environment"), ("vanished",), ("no comment", "environment"),
 )  # fmt: skip
+FIXED: dict[str, Callable[[random.Random], dict[str, Any]]] = {
+    "impact": lambda made: {"impact": made.choice([">5%", ">60%", ">=99.9%", "large", "49..50%"])},
+    "vanished": lambda _: {"is_": "vanished"},
+    "no comment": lambda _: {"without": {"has": "comment"}},
+}
 out = Console(width=130)
 
 
@@ -187,11 +195,17 @@ def ask(url: str, asked: int) -> None:
             queries = [at_page(store, page, made) for _ in range(asked)]
             table.add_row(f"page {page:,}", *timed(lambda query: sum(1 for _ in events(store, query)), queries), "")
         month = timedelta(days=30)
+        ends = [END - made.random() * (LENGTH - month) for _ in range(asked)]
         for title, place in (("30 days by vendor, by the hour", None), ("the same in one environment", "staging")):
-            ends = [END - made.random() * (LENGTH - month) for _ in range(5 if place else asked)]
             spans = [Query(since=end - month, until=end, environment=place) for end in ends]
             took = timed(lambda query: len(histogram(store, query, "vendor", timedelta(hours=1))), spans)
             table.add_row(title, *took, "")
+        took = timed(lambda query: len(count(store, query, ["vendor", "action"]).rows), [Query()] * 5)
+        table.add_row("all by vendor and action", *took, "")
+        spans = [Query(since=end - month, until=end) for end in ends[:10]]
+        took = timed(lambda query: len(count(store, query, ["actor"], top=20).rows), spans)
+        table.add_row("30 days by actor", *took, "")
+        table.add_row("completeness", *timed(lambda query: len(completeness(store, query).streams), [Query()] * 5), "")
         table.add_row("status", *timed(lambda _: len(status(store)), [Query()] * 5), "")
         out.print(table)
     before = time.perf_counter()
@@ -206,8 +220,8 @@ def ask(url: str, asked: int) -> None:
 def export(url: str) -> None:
     """Export everything, and print how many events there were and the peak memory in MiB."""
     with Store(url, create=False) as store:
-        count = sum(1 for _ in events(store, Query(limit=0)))
-    print(count, peak_mib())
+        number = sum(1 for _ in events(store, Query(limit=0)))
+    print(number, peak_mib())
 
 
 def peak_mib() -> int:
@@ -236,8 +250,16 @@ def values(names: Iterable[str], made: random.Random, samples: list[dict[str, An
             "part of object": "object_key",
             "text": "comment",
             "two words": "comment",
+            "words together": "comment",
+            "two environments": "environment",
+            "part of action": "action",
+            "not the action": "action",
+            "not the actor": "actor_email",
         }
         column = kinds.get(name, name)
+        if name in FIXED:
+            found |= FIXED[name](made)
+            continue
         if name == "time":
             end = END - made.random() * LENGTH
             found |= {"since": end - timedelta(days=made.choice([1, 7, 90])), "until": end}
@@ -249,7 +271,19 @@ def values(names: Iterable[str], made: random.Random, samples: list[dict[str, An
         elif name in ("text", "two words"):
             words = value.split()
             value = " ".join(made.sample(words, min(len(words), 2 if name == "two words" else 1)))
-        found[{"part of object": "object", "two words": "text"}.get(name, name)] = value
+        elif name == "words together":
+            first = made.randrange(len(value.split()))
+            value = f'"{" ".join(value.split()[first : first + 2])}"'
+        elif name == "part of action":
+            value = value[:5] + "*"
+        elif name.startswith("not the "):
+            found["without"] = {name.removeprefix("not the "): value}
+            continue
+        elif name == "two environments":
+            value = (value, made.choice(sorted(there)))
+        asked = {"part of object": "object", "two words": "text", "words together": "text"}
+        asked |= {"two environments": "environment", "part of action": "action"}
+        found[asked.get(name, name)] = value
     return found
 
 

@@ -187,7 +187,7 @@ class MadeUp:
             "id": id, "projectId": f"{project}-id", "projectKey": project, "environmentId": f"{environment}-id",
             "environmentKey": environment, "flagKey": flag, "eventType": "enabled_targeting", "eventTime": ms,
             "description": "Targeting enabled", "auditLogEntryId": entry, "actions": ["updateOn"],
-            "impact": {"size": "medium", "percentage": 50.0, "reason": "evaluations"},
+            "impact": {"size": "medium", "percentage": round(made.random() * 100, 1), "reason": "evaluations"},
             "member": {"id": member["_id"], **{name: member[name] for name in ("email", "firstName", "lastName")}},
         }  # fmt: skip
         return Told(

@@ -32,7 +32,7 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
         connection.exec_driver_sql(how.statement, list(written))
 
 
-def among(column: ColumnElement[str], values: Iterable[str], connection: Connection) -> ColumnElement[bool]:
+def among(column: ColumnElement[Any], values: Iterable[str | int], connection: Connection) -> ColumnElement[bool]:
     """Return the condition that a column has one of any number of values, as one parameter."""
     values = list(values)
     if connection.dialect.name == "postgresql":

@@ -135,7 +135,7 @@ def measured(numbers: Range, event: Any, dialect: str) -> ColumnElement[bool]:
         found.append(number >= low if numbers.from_low else number > low)
     if numbers.high < inf:
         found.append(number <= high if numbers.to_high else number < high)
-    return and_(True, *found)
+    return and_(*found) if found else number.is_not(None)
 
 
 def _has_text(text: str, dialect: str) -> ColumnElement[bool]:

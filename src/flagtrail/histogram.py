@@ -155,12 +155,10 @@ def _gathered(
     """Return the counts of a table, of whole hours if any are given, corrected by what came and changed since."""
     dialect = connection.dialect.name
     known = table.alias("known")
-    # What an event does not have is an empty text there.
+    # What an event does not have is an empty text there. Nothing else is touched, or groups would have to be sorted.
+    empty = {column.name for column in EVENT.c if column.nullable}
     blank = select(
-        *(
-            column if column.name in ("hour", "events", "linked") else func.nullif(column, "").label(column.name)
-            for column in known.c
-        )
+        *(func.nullif(column, "").label(column.name) if column.name in empty else column for column in known.c)
     ).subquery()
     conditions = [one_of(blank, name, wanted) for name, wanted in query.wanted.items()]
     conditions += [

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from flagtrail.fields import BY_NAME, FILTERS, Field
-from flagtrail.question import TEXT, Query, QueryError, conditions
+from flagtrail.question import TEXT, Query, QueryError, keywords
 from flagtrail.when import parse_moment
 from flagtrail.window import iso
 from flagtrail.words import spelled
@@ -93,7 +93,7 @@ def parse(text: str, now: datetime, zone: tzinfo | None = None) -> Query:
         else:
             (wanted if term.wanted else unwanted).setdefault(term.field, []).extend(term.values)
     return Query(
-        **conditions(wanted),
+        **keywords(wanted),
         text=" ".join(words),
         without=unwanted,
         since=single.get("since"),

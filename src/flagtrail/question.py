@@ -108,8 +108,8 @@ def _attribute(name: str) -> str:
     return "is_" if name == "is" else name
 
 
-def conditions(values: Mapping[str, Values]) -> dict[str, Any]:
-    """Return the values of fields, by the fields' names, as `Query` takes them."""
+def keywords(values: Mapping[str, Values]) -> dict[str, Any]:
+    """Return the values of fields, by the fields' names, as `Query` takes them as keywords."""
     return {_attribute(name): value for name, value in values.items()}
 
 

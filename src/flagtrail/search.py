@@ -8,13 +8,12 @@ own; what they need is which values there are that a part or a pattern means. `f
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from math import isqrt
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Connection,
-    Select,
     String,
     any_,
     func,
@@ -25,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from flagtrail.bulk import among
 from flagtrail.conditions import measured, one_of
 from flagtrail.facets import BETWEEN, MOST, beginning_with, meant, objects, people
 from flagtrail.fields import BY_NAME
@@ -52,7 +52,9 @@ HELD = {
     ("is", "truncated"): ("search_truncated", "event.truncated"),
     ("has", "comment"): ("search_commented", "event.comment <> ''"),
 }
-FEW_EFFECTS = 20_000  # flag events that are looked at before anything else; with more, some are soon found along time
+# Flag events with an effect are looked at first while their square is below so many times the number of events: to look
+# each of them up costs as much then as to walk along time until some are met.
+WORTH = 10
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 FIRST = "\ue000"  # begins a mark that is no word
 KEY = 200  # characters of a value in PostgreSQL's indexes
@@ -98,7 +100,7 @@ def match(connection: Connection, query: Query) -> Asked | None:
         found = people(connection, parts)
         groups += _or_none(None if found is None else [mark("who", value or BETWEEN) for value in found])
     beginnings = []
-    for word in every_word(query):
+    for word in words(query.text or ""):
         starting = beginning_with(connection, word)
         if starting is None:
             beginnings.append(word)
@@ -113,11 +115,6 @@ def match(connection: Connection, query: Query) -> Asked | None:
         streams = max(map(len, groups)) <= AT_ONCE
         return Asked(" AND ".join([*(f"({group})" for group in every), *rare]), streams)
     return Asked(f'"{max(beginnings, key=len)}"*', streams=False) if beginnings else None
-
-
-def every_word(query: Query) -> list[str]:
-    """Return the words that an event must have, or begin with, whether or not they stand together."""
-    return words(query.text or "")
 
 
 def milliseconds(connection: Connection, asked: str, query: Query) -> Iterator[int]:
@@ -141,7 +138,7 @@ def held(query: Query) -> tuple[str, ColumnElement[bool]] | None:
     return None
 
 
-def effects(connection: Connection, query: Query) -> CompoundSelect[Any] | None:
+def effects(connection: Connection, query: Query) -> list[int] | None:
     """Return the numbers of the events that can have the impact that is asked for; None when it is no help."""
     values = query.wanted.get("impact")
     if values is None and query.wanted.get("has") != ("impact",):
@@ -153,15 +150,16 @@ def effects(connection: Connection, query: Query) -> CompoundSelect[Any] | None:
         whole = Range(min(each.low for each in ranges), max(each.high for each in ranges))
         inside.append(measured(whole, effect, connection.dialect.name))
 
-    def found(column: ColumnElement[Any]) -> Select[Any]:
-        return select(column).where(*inside).with_hint(effect, "INDEXED BY search_impact", "sqlite")
-
-    some = found(effect.c.number).limit(FEW_EFFECTS + 1).subquery()
-    if connection.execute(select(func.count()).select_from(some)).scalar_one() > FEW_EFFECTS:
+    newest = connection.execute(select(func.max(EVENT.c.number))).scalar()
+    few = isqrt(WORTH * (newest or 0))
+    found = select(effect.c.number, effect.c.related_event).where(*inside).limit(few + 1)
+    rows = connection.execute(found.with_hint(effect, "INDEXED BY search_impact", "sqlite")).all()
+    if len(rows) > few:
         return None
-    entry = EVENT.alias("entry")
-    entries = select(entry.c.number).where(entry.c.id.in_(found(effect.c.related_event)))
-    return found(effect.c.number).union(entries)
+    # Their entries are asked for by their ids: PostgreSQL would take them for more, and read every event.
+    ids = [row.related_event for row in rows if row.related_event]
+    entries = connection.execute(select(EVENT.c.number).where(among(EVENT.c.id, ids, connection))).scalars()
+    return sorted({*(row.number for row in rows), *entries})
 
 
 def narrowed(

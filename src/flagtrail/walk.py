@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Connection,
     Select,
     String,
@@ -79,13 +78,13 @@ class Walk:
     def _elsewhere(
         self,
         query: Query,
-        measured: CompoundSelect[Any] | None,
+        measured: list[int] | None,
         asked: Asked | None,
         index: tuple[str, ColumnElement[bool]] | None,
     ) -> Iterator[Row]:
         """Yield the events that are not found soon along time."""
         if measured is not None:
-            yield from self._found_first(query, EVENT.c.number.in_(measured))
+            yield from self._found_first(query, among(EVENT.c.number, measured, self.connection))
         elif asked is not None:
             yield from self._with_ungathered(self._in_sqlite(query, asked.marks), query)
         elif self.sqlite and index is not None:

@@ -83,7 +83,7 @@ class Mess:
         told = {name: self.made.choice(choices) for name, choices in CHOICES.items()} | values
         if "related_event" not in values:
             told["impact"] = self.made.choice([None, None, None, told["impact"]])
-        at = START + timedelta(minutes=self.made.randrange(600), milliseconds=self.made.randrange(2))
+        at = START + timedelta(minutes=self.made.randrange(0, 600, 6), milliseconds=self.made.randrange(2))
         return Event(vendor_id=vendor_id, occurred_at=at, vendor_action="x", **told)
 
     def write(self) -> None:
@@ -244,7 +244,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walk, "STEPS", 2)
     monkeypatch.setattr(walk, "SPANS", (5, 20))
     monkeypatch.setattr(walk, "FEW", 2)
-    monkeypatch.setattr(search, "FEW_EFFECTS", 6)
+    monkeypatch.setattr(search, "WORTH", 4)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -1,7 +1,9 @@
 """What the documents say is so."""
 
 import re
+import shlex
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,13 @@ from typer.main import get_command
 from flagtrail import __version__
 from flagtrail.cli import app
 from flagtrail.config import SourceSettings, StoreSettings, load
+from flagtrail.event import Event
 from flagtrail.example import EXAMPLE
+from flagtrail.language import parse
+from flagtrail.rows import Reading
 from flagtrail.schema import describe
 from flagtrail.serving import ServeSettings
+from flagtrail.store import Store
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -86,3 +92,26 @@ def test_every_make_target_in_the_readme_exists() -> None:
 
 def test_the_changelog_tells_of_this_version() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+QUERY = (ROOT / "docs" / "query.md").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_page_about_asking_are_understood() -> None:
+    lines = re.findall(r"^\$ flagtrail (.*)", QUERY, re.MULTILINE)
+    assert len(lines) > 4
+    for line in lines:
+        name, *words = shlex.split(line)
+        with COMMANDS[name].make_context(name, words) as context:
+            parse(context.params["query"] or "", datetime.now(UTC))
+
+
+def test_the_program_of_the_page_about_asking_runs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    event = Event(
+        vendor_id="1", occurred_at=datetime.now(UTC), action="turned_on", vendor_action="x", environment="eu-1"
+    )
+    store.add("acme", "configcat", [Reading("audit_log", [(event.model_copy(update={"summary": "told"}), {"id": 1})])])
+    [program] = re.findall(r"^```python\n(.*?)^```", QUERY, re.DOTALL | re.MULTILINE)
+    url = store.engine.url.render_as_string(hide_password=False)
+    exec(program.replace("sqlite:///flagtrail.db", url), {})
+    assert " told\n[('unknown', 1)]\n0.0\n" in capsys.readouterr().out

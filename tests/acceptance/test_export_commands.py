@@ -26,13 +26,18 @@ def add(store: Store, first: int, count: int = 1) -> None:
     page = [
         (
             Event(
-                vendor_id=str(number), occurred_at=START + timedelta(days=number), action="turned_on",
-                vendor_action="x", actor_name="=Ada", environment=("Production", "test")[number % 2], summary=f"turned on flag {number}",
+                vendor_id=str(number),
+                occurred_at=START + timedelta(days=number),
+                action="turned_on",
+                vendor_action="x",
+                actor_name="=Ada",
+                environment=("Production", "test")[number % 2],
+                summary=f"turned on flag {number}",
             ),
             {"id": number},
         )
         for number in range(first, first + count)
-    ]  # fmt: skip
+    ]
     store.add("acme", "launchdarkly", [Reading("audit_log", page)])
 
 
@@ -130,7 +135,7 @@ def test_following_prints_the_last_ones_and_then_each_as_it_is_stored(store: Sto
     watchdog.cancel()
     assert "turned on flag 61" in shown
     assert "turned on flag 62" in shown
-    assert "turned on flag 60" not in shown
+    assert "turned on flag 59" not in shown  # 60 may be: it was interrupted while it was shown
 
 
 def test_following_refuses_what_has_an_end_or_no_place(store: Store, flagtrail: Flagtrail) -> None:

@@ -25,8 +25,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -34,12 +34,15 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"| `flagtrail {command}` |" in README
 
 
-def test_the_readme_names_no_command_and_no_option_that_does_not_exist() -> None:
-    for line in re.findall(r"flagtrail [a-z].*", "\n".join(blocks("console"))):
+@pytest.mark.parametrize("page", ["README.md", "docs/export.md", "docs/sql.md"])
+def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> None:
+    found = "\n".join(blocks("console", (ROOT / page).read_text(encoding="utf-8")))
+    assert "flagtrail " in found
+    for line in re.findall(r"flagtrail [a-z].*", found):
         words = line.split()
         assert words[1] in COMMANDS, line
         options = {option for parameter in COMMANDS[words[1]].params for option in parameter.opts}
-        assert {word for word in words[2:] if word.startswith("-")} <= options, line
+        assert {word for word in words[2:] if word.startswith("-") and word != "-"} <= options, line
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:

@@ -1,5 +1,6 @@
 """What the command `export` does: events to a file, a folder or stdout, with a progress bar."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool
     if place is not None and str(place) == "-":
         place = None
     _check(form, place)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, and leaves no half file behind
     settings = load(config)
     with open_store(config) as store:
         check_known(store, query)

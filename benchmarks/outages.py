@@ -37,6 +37,7 @@ LD, CC = "acme-launchdarkly", "acme-configcat"
 AUDIT, ITEMS = Stream("audit_log"), Stream("audit_log[1]", scope=("1",))
 PROJECTS = {"web": ("production", "staging", "development", "test"), "app": ("eu-production", "us-production", "qa"),
             "core": ("live", "staging", "dev", "load-test", "sandbox")}  # fmt: skip
+IN_PRODUCTION = 1 / 3  # of the ordinary changes
 LIVE = {"production", "eu-production", "us-production", "live", "Production", "Prod EU"}
 PRODUCTS = {"Web Shop": ("Production", "Staging", "Test"), "Back Office": ("Prod EU", "Development")}
 CONFIGS = ("Main", "Payments")
@@ -310,7 +311,7 @@ class Company:
 
     def _somewhere(self, places: dict[str, tuple[str, ...]]) -> tuple[str, str]:
         outer = self.made.choice(list(places))
-        live = self.made.random() < 1 / 3
+        live = self.made.random() < IN_PRODUCTION
         return outer, self.made.choice([name for name in places[outer] if (name in LIVE) == live])
 
     def _skewed(self, values: list[str]) -> str:

@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from flagtrail.bulk import among
 from flagtrail.query import Query, events, reading
 from flagtrail.schema import EVENT
-from flagtrail.status import outline
 from flagtrail.store import Store
 from flagtrail.suspects import LOOKBACK, REVERSAL, Past, Row, Suspect, object_of, ranked
 from flagtrail.unread import Unread, log_of, unread
@@ -36,6 +35,12 @@ class Around:
     changes: int
     unread: Sequence[Unread]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it; events are dicts with the columns of the table `event`."""
+        told = {name: getattr(self, name) for name in ("moment", "since", "until", "changes")}
+        suspects = [suspect.as_dict() | {"rank": rank} for rank, suspect in enumerate(self.suspects, start=1)]
+        return told | {"suspects": suspects, "unread": [one._asdict() for one in self.unread]}
+
 
 def around(
     store: Store,
@@ -58,11 +63,10 @@ def around(
     wide = Query(since=window.since - REVERSAL, until=reach, object=object, limit=0)
     rows = [row for row in events(store, wide) if _meant(row, environment=environment, project=project)]
     meant = [row for row in rows if window.since <= row["occurred_at"] < window.until]
-    streams = outline(store, {state.source for state in store.streams()})
     past = _pasts(store, meant, window.since)
     suspects = ranked(meant, moment, others=rows, past=past, environment=environment)
     shown = suspects[:limit] if limit else suspects
-    return Around(moment, window.since, window.until, shown, len(meant), unread(streams, window))
+    return Around(moment, window.since, window.until, shown, len(meant), unread(store, window))
 
 
 def _meant(row: Row, **wanted: str | None) -> bool:

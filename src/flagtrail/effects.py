@@ -30,8 +30,10 @@ _BY_EFFECT = {
 }  # fmt: skip
 EFFECTS: dict[str, Effect] = {str(action): effect for effect, actions in _BY_EFFECT.items() for action in actions}
 """What each verb of the trail may do; a verb that is not here may do anything."""
-# Verbs that are only about how people work together.
-EFFECTS |= dict.fromkeys(("reviewed", "tested", "transferred"), Effect.NONE)
+# Verbs of a wider vocabulary.
+EFFECTS |= dict.fromkeys(
+    ("reviewed", "tested", "transferred", "dismissed", "notified", "members_changed"), Effect.NONE
+) | {"bypassed": Effect.SERVED}
 
 OF_KIND: dict[str, dict[str, Effect]] = {
     "segment": {"updated": Effect.SERVED, "reordered": Effect.SERVED},

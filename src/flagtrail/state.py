@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 from flagtrail.facts import Fact, Life
 from flagtrail.places import ANYWHERE, Place
@@ -38,6 +39,10 @@ class FlagState:
     facts: Sequence[Fact]
     covered: Sequence[Window] = ()
     notes: Sequence[str] = field(default_factory=tuple)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return asdict(self)
 
 
 def state(

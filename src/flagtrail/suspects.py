@@ -94,6 +94,17 @@ class Suspect:
         against = [one.text for one in said if one.points < 0]
         return ", ".join([*speaking, *(f"but {against[0]}" for _ in against[:1]), *against[1:]])
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it."""
+        return {
+            "score": self.score,
+            "seconds_after": self.after.total_seconds(),
+            "why": self.why,
+            "reasons": [reason._asdict() for reason in self.reasons],
+            "event": {name: value for name, value in self.row.items() if name != "number"},
+            "saved_with": [row["id"] for row in self.saved_with],
+        }
+
 
 class Scene(NamedTuple):
     """What a change is judged by besides itself: the moment, what else happened, and the past of each object."""
@@ -191,10 +202,12 @@ def _kind(row: Row, scene: Scene) -> Iterator[Reason]:
 
 def _place(row: Row, scene: Scene) -> Iterator[Reason]:
     name = row["environment"]
+    if scene.environment is not None:
+        return
     if name is None:
         if effect_of(row["action"], row["object_kind"]) is Effect.SERVED:
             yield _reason("everywhere", "in no single environment")
-    elif scene.environment is None and (known := is_production(name)) is not None:
+    elif (known := is_production(name)) is not None:
         yield _reason("production" if known else "elsewhere", f"in {name}")
 
 
@@ -250,3 +263,10 @@ def _actor(row: Row, scene: Scene) -> Iterator[Reason]:
 
 
 JUDGES = (_time, _kind, _place, _impact, _step, _reversal, _habit, _actor)
+
+
+def describe() -> str:
+    """Return the factors as a Markdown table, which docs/incidents.md holds."""
+    lines = ["| factor | points | |", "|---|---|---|"]
+    lines += [f"| {name} | {factor.points:+g} | {factor.means} |" for name, factor in FACTORS.items()]
+    return "\n".join(lines) + "\n"

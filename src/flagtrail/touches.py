@@ -14,9 +14,9 @@ SWITCHED = {"turned_on": True, "turned_off": False}
 # What an event with one verb can have changed when its changes are not told; with any other verb, anything.
 NARROW: dict[str, tuple[str, ...]] = {
     "tagged": ("tags",), "renamed": ("name",), "described": ("description",), "restored": ("archived", "deprecated"),
-    "deprecated": ("deprecated",),
+    "deprecated": ("deprecated",), "transferred": ("maintainer",),
     **dict.fromkeys(("commented", "requested", "approved", "rejected", "scheduled", "closed", "viewed", "reviewed",
-                     "tested", "uploaded", "connected", "disconnected", "reordered", *ENDS), ()),
+                     "tested", "uploaded", "connected", "disconnected", "reordered", "dismissed", *ENDS), ()),
 }  # fmt: skip
 IN_ONE_ENVIRONMENT = {"rollout_changed", "targeting_changed", "value_changed"}  # change nothing that others share
 OTHERS_OWN = {"value", "customProperties"}  # below these, a list of what was added may be a customer's own value

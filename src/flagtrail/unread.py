@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from flagtrail.status import NOT_READ, StreamStatus
-from flagtrail.store import Store
+from flagtrail.store import Gap, Store, StreamState
 from flagtrail.window import Window, merge, subtract
 
+NOT_READ = "not read yet"
 TOO_EARLY = "before the configured start"
 TOO_YOUNG = "not settled yet: changes may still appear"
 
@@ -36,27 +36,27 @@ def log_of(store: Store, source: str, log: str) -> Log:
     return Log(windows, bool(mine) and all(each.stream != log for each in mine))
 
 
-def unread(streams: Iterable[StreamStatus], window: Window) -> list[Unread]:
+def unread(store: Store, window: Window) -> list[Unread]:
     """Return what of a window was not read, oldest first; streams of a source with the same gap are told together."""
     found: dict[tuple[str, datetime, datetime, str], list[str]] = {}
-    for stream in streams:
-        for hole in subtract(window, stream.covered):
-            for part, reason in _explained(stream, hole):
-                key = (stream.state.source, part.since, part.until, reason)
-                found.setdefault(key, []).append(stream.state.stream)
+    for stream in store.streams():
+        for hole in subtract(window, store.coverage(stream.source, stream.stream)):
+            for part, reason in _explained(stream, hole, store.gaps(stream.source, stream.stream)):
+                found.setdefault((stream.source, part.since, part.until, reason), []).append(stream.stream)
     told = [Unread(source, names, since, until, reason) for (source, since, until, reason), names in found.items()]
     return sorted(told, key=lambda one: (one.since, one.until, one.source, one.reason))
 
 
-def _explained(stream: StreamStatus, hole: Window) -> list[tuple[Window, str]]:
-    """Return the parts of a hole, each with its reason."""
-    told = [(part, gap.reason) for gap in stream.gaps if (part := gap.window.clip(hole))]
-    rest = subtract(hole, [part for part, _ in told])
-    if stream.wanted is None:
-        return told + [(part, stream.state.error or NOT_READ) for part in rest]
-    for part in rest:
-        early, late = part.before(stream.wanted.since), part.after(stream.wanted.until)
-        told += [(side, reason) for side, reason in ((early, TOO_EARLY), (late, TOO_YOUNG)) if side]
-        inside = part.clip(stream.wanted)
-        told += [(inside, NOT_READ)] if inside else []
+def _explained(stream: StreamState, hole: Window, gaps: Iterable[Gap]) -> list[tuple[Window, str]]:
+    """Return the parts of a hole, each with its reason: a noted gap, and of the rest whether it was wanted yet."""
+    told: list[tuple[Window, str]] = []
+    for gap in gaps:
+        part = gap.window.clip(hole)
+        told += [(rest, gap.reason) for rest in subtract(part, [w for w, _ in told])] if part else []
+    for part in subtract(hole, [window for window, _ in told]):
+        since, until = stream.wanted_since or part.since, stream.settled_at or part.until
+        inside = part.clip(Window(since, until)) if since < until else None
+        early, late = part.before(since), part.after(max(since, until))
+        sides = ((early, TOO_EARLY), (inside, stream.error or NOT_READ), (late, TOO_YOUNG))
+        told += [(side, reason) for side, reason in sides if side]
     return told

@@ -1,4 +1,4 @@
-"""The trail over HTTP, as its users start it: `serve`, `run` with a `[serve]`, `token`, every command of docs/http.md."""
+"""The trail over HTTP, as users start it: `serve`, `run` with a `[serve]`, `token`, every command of docs/http.md."""
 
 import json
 import re

@@ -159,6 +159,7 @@ def test_exports_hold_everything_and_say_whether_it_is_complete(api: httpx.Clien
         ("count?zone=../../etc/passwd", "no time zone"),
         ("around?before=90d", "longer than 7d"),
         ("around?at=0001-01-01", "lies before 1970"),
+        ("state?flag=c*", "at least 3 characters"),
         ("state?flag=x&at=9999-12-31", "after the year 9000"),
         ("state", "flag: Field required"),
         ("live?after=nonsense", "no id that was sent from here"),

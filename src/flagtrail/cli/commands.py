@@ -388,6 +388,65 @@ def show(
     asking.show(event_id, output, config)
 
 
+def around(
+    at: Annotated[str, typer.Argument(metavar="MOMENT", help="2026-03-01T14:03Z, 20m (ago), now.")],
+    before: Annotated[str, typer.Option(help="How far back to look: 1h, 90m.")] = "1h",
+    after: Annotated[str, typer.Option(help="And how far on, as clocks differ.")] = "5m",
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Environment.")] = None,
+    object: Annotated[str | None, typer.Option(help="Key or name; * stands for anything.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project key, or product name.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many suspects; 0 for all.")] = 10,
+    output: Annotated[
+        Simple | None, typer.Option("--output", "-o", help="How it is written; JSON into a pipe, else a table.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show what changed around an incident, the likeliest cause first, and why.
+
+    Changes of all vendors are ranked by nearness in time, kind of change, environment, measured impact, what was put
+    back soon after, and how unusual they are. docs/incidents.md has every factor with its points.
+
+    Examples:
+
+      flagtrail around 2026-03-01T14:03Z
+
+      flagtrail around 10m --environment production --object 'checkout*'
+
+      flagtrail around 2026-03-01T14:03Z --before 3h --after 0 -o json
+    """
+    with importing():
+        from flagtrail.cli import incidents
+    incidents.around(
+        at, before, after, limit, output, config, environment=environment, object=object, project=project
+    )  # fmt: skip
+
+
+def state(
+    flag: Annotated[str, typer.Argument(metavar="FLAG", help="Key or name; * stands for anything.")],
+    at: Annotated[str, typer.Option("--at", help="2026-03-01T14:03Z, 20m (ago), now.")],
+    environment: Annotated[str | None, typer.Option("--environment", "-e", help="Environment.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project key, or product name.")] = None,
+    vendor: Annotated[str | None, typer.Option(help="launchdarkly, configcat, ...")] = None,
+    output: Annotated[
+        Simple | None, typer.Option("--output", "-o", help="How it is written; JSON into a pipe, else a table.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Show what a flag was at a moment, as far as the trail knows it, and what it cannot know.
+
+    Each value names the change that it is known from. What may have changed unseen is not known, and it says why.
+
+    Examples:
+
+      flagtrail state checkout-v2 --at 2026-03-01T14:03Z
+
+      flagtrail state checkout-v2 --at now --environment production -o json
+    """
+    with importing():
+        from flagtrail.cli import incidents
+    incidents.state(flag, at, output, config, environment=environment, project=project, vendor=vendor)
+
+
 def status(
     source: Annotated[str | None, typer.Option("--source", "-s", help="Only this source.")] = None,
     output: Annotated[Simple, typer.Option("--output", "-o", help="How it is written.")] = Simple.TABLE,
@@ -453,5 +512,6 @@ def demo(
 
 
 COMMANDS = (
-    init, check, sync, backfill, run, serve, verify, events, count, show, export, sql, status, connectors, demo,
+    init, check, sync, backfill, run, serve, verify, events, count, show, export, sql, around, state,
+    status, connectors, demo,
 )  # fmt: skip

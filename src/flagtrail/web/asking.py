@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flagtrail.completeness import Completeness, completeness
 from flagtrail.fields import BY_NAME
 from flagtrail.language import parse
-from flagtrail.question import Query, QueryError, conditions, place_of
+from flagtrail.question import Query, QueryError, keywords, place_of
 from flagtrail.web.access import Trail
 from flagtrail.web.problems import Refused, parameters
 from flagtrail.when import parse_moment, parse_span
@@ -89,7 +89,7 @@ def question(asked: Filters) -> Query:
     if twice or (asked.text and said.text):
         raise Refused(422, f"{(twice or ['text'])[0]} stands both in q and beside it; say it once")
     since, until = times.get("since", said.since), times.get("until", said.until)
-    query = replace(said, **conditions(where), since=since, until=until, limit=0, linked=said.linked or asked.linked)
+    query = replace(said, **keywords(where), since=since, until=until, limit=0, linked=said.linked or asked.linked)
     if asked.text:
         query = replace(query, text=asked.text)
     if query.since and query.until and query.since >= query.until:

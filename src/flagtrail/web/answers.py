@@ -121,12 +121,13 @@ class Reason(BaseModel):
 class Suspect(BaseModel):
     """A change that may be the cause, with its points, and why."""
 
+    rank: int
     event: EventAnswer
-    after_seconds: float = Field(description="how long after the moment it was made; negative: before")
+    seconds_after: float = Field(description="how long after the moment it was made; negative: before")
     score: float
     why: str
     reasons: list[Reason]
-    saved_with: list[EventAnswer] = Field(description="what else was saved with it")
+    saved_with: list[str] = Field(description="ids of the events that were saved with it")
 
 
 class Around(BaseModel):

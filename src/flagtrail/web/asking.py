@@ -18,13 +18,24 @@ from flagtrail.when import parse_moment, parse_span
 
 MOST = 1000  # events on a page
 LARGEST = 2**63  # of numbers in a database
-Value = Annotated[str, Field(max_length=500)]
-Moment = Annotated[str, Field(max_length=100, examples=["2h", "2026-03-01", "2026-03-01T14:03Z"])]
+SHORT = "environment:production since:2d"
+Short = Annotated[str, Field(min_length=1, max_length=4000, examples=[SHORT], json_schema_extra={"format": "question"})]
+Cursor = Annotated[str, Field(max_length=100, json_schema_extra={"format": "cursor"})]
+Value = Annotated[str, Field(min_length=1, max_length=500)]
+Moment = Annotated[
+    str,
+    Field(max_length=100, examples=["2h", "2026-03-01", "2026-03-01T14:03Z"], json_schema_extra={"format": "moment"}),
+]
+Length = Annotated[str, Field(max_length=50, examples=["1h"], json_schema_extra={"format": "span"})]
 
 
 def _several(name: str) -> Any:
     told = BY_NAME[name]
-    return Field(default=[], max_length=100, description=f"{told.about}; may be repeated: one of them is enough")
+    known: Any = {"items": {"enum": list(told.values)}} if told.values else {"items": {"type": "string"}}
+    if name == "impact":
+        known["items"]["format"] = "impact"
+    about = f"{told.about}; may be repeated: one of them is enough"
+    return Field(default=[], max_length=100, description=about, json_schema_extra=known)
 
 
 class Filters(BaseModel):
@@ -32,12 +43,7 @@ class Filters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    q: Annotated[
-        str | None,
-        Field(
-            max_length=4000, description="the short form of a question", examples=["environment:production since:2d"]
-        ),
-    ] = None
+    q: Annotated[Short | None, Field(description="a question in its short form, docs/query.md")] = None
     since: Annotated[Moment | None, Field(description="from when on: a span ago, a date, an instant; UTC")] = None
     until: Annotated[Moment | None, Field(description="up to when, not included; the same forms")] = None
     vendor: list[Value] = _several("vendor")
@@ -54,7 +60,8 @@ class Filters(BaseModel):
     has: list[Value] = _several("has")
     is_: Annotated[list[Value], Field(alias="is")] = _several("is")
     text: Annotated[
-        str | None, Field(max_length=1000, description="words, or their beginnings, of what is told about a change")
+        str | None,
+        Field(min_length=1, max_length=1000, description="words, or their beginnings, of what is told about a change"),
     ] = None
     linked: Annotated[
         bool, Field(description="also the flag events whose impact stands on their audit entry anyway")
@@ -65,7 +72,7 @@ class PageFilters(Filters):
     """What a page of events is asked for by."""
 
     limit: Annotated[int, Field(ge=1, le=MOST, description="how many events")] = 50
-    after: Annotated[str | None, Field(max_length=100, description="`next` of the page before")] = None
+    after: Annotated[Cursor | None, Field(description="`next` of the page before")] = None
     sort: Annotated[Literal["newest", "oldest"] | None, Field(description="which come first; newest if not said")] = (
         None
     )

@@ -12,33 +12,32 @@ from flagtrail.deadline import within
 from flagtrail.query import DIMENSIONS, SPANS
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.answers import Count, Histogram, answered
-from flagtrail.web.asking import Filters, complete, question, span
+from flagtrail.web.asking import Filters, Length, complete, question, span
 from flagtrail.web.problems import Refused
 
 DAY = timedelta(days=1)
 MOST = 5000  # spans of one histogram
+ONE: Any = {"anyOf": [{"enum": list(DIMENSIONS)}, {"type": "null"}]}
+SOME: Any = {"items": {"enum": [*SPANS, *DIMENSIONS]}, "uniqueItems": True}
+Zone = Annotated[str, Field(max_length=50, examples=["Europe/Berlin"], json_schema_extra={"format": "zone"})]
 router = APIRouter(tags=["counts"])
 
 
 class HistogramFilters(Filters):
     """What a histogram is asked for by."""
 
-    bucket: Annotated[str, Field(max_length=50, description="how long each span is: 1h, 15m, 7d", examples=["1h"])] = (
-        "1d"
-    )
-    by: Annotated[str | None, Field(max_length=50, description=f"also by one of: {', '.join(DIMENSIONS)}")] = None
+    bucket: Annotated[Length, Field(description="how long each span is: 1h, 15m, 7d")] = "1d"
+    by: Annotated[str | None, Field(max_length=50, description="also by one of these", json_schema_extra=ONE)] = None
 
 
 class CountFilters(Filters):
     """What a count is asked for by."""
 
     by: list[Annotated[str, Field(max_length=50)]] = Field(
-        default=[], max_length=5, description=f"some of: {', '.join((*SPANS, *DIMENSIONS))}; of hour, day and week one"
+        default=[], max_length=5, description="by some of these; of hour, day and week one", json_schema_extra=SOME
     )
     top: Annotated[int, Field(ge=1, le=1000, description="how many groups, the most frequent ones")] = 50
-    zone: Annotated[str, Field(max_length=50, description="of hours, days and weeks", examples=["Europe/Berlin"])] = (
-        "UTC"
-    )
+    zone: Annotated[Zone, Field(description="whose hours, days and weeks")] = "UTC"
 
 
 @router.get("/histogram", response_model=Histogram, dependencies=[reads])

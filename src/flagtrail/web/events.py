@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from threading import Event as Flag
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
@@ -77,14 +77,13 @@ def export(trail: Asked, asked: Annotated[ExportFilters, Query()]) -> Response:
     wanted = question(asked)
 
     def chunks(flag: Flag) -> Iterator[bytes]:
-        return together(lines(asked.format, rows(flag)), flag)
+        return together(lines(asked.format, store_query.events(trail.store, wanted)), flag)
 
-    def rows(flag: Flag) -> Iterator[dict[str, Any]]:
-        yield from store_query.events(trail.store, wanted)
-
+    with within(trail.settings.timeout.total_seconds()):
+        told = complete(trail, wanted)
     ending = ENDINGS.get(asked.format, "jsonl")
     headers = {
-        "Flagtrail-Complete": "true" if complete(trail, wanted).is_complete else "false",
+        "Flagtrail-Complete": "true" if told.is_complete else "false",
         "Content-Disposition": f'attachment; filename="flagtrail-{asked.format}.{ending}"',
     }
     return Flowing(trail.exports, chunks, MEDIA_TYPES[asked.format], headers)

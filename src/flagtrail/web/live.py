@@ -24,7 +24,11 @@ QUIET = 15.0  # seconds without an event after which a line says that the connec
 router = APIRouter(tags=["events"])
 Position = Annotated[
     str | None,
-    Header(max_length=100, description="the id of the last event that came: what was stored since is sent first"),
+    Header(
+        max_length=100,
+        json_schema_extra={"format": "position"},
+        description="the id of the last event that came: what was stored since is sent first",
+    ),
 ]
 
 

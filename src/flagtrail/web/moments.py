@@ -1,9 +1,7 @@
 """The addresses of a moment: what changed around it, and what a flag was at it."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,13 +10,15 @@ from flagtrail.around import around as find_around
 from flagtrail.deadline import within
 from flagtrail.exports.columns import as_json
 from flagtrail.state import state as find_state
-from flagtrail.suspects import Suspect
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.answers import Around, State, answered
-from flagtrail.web.asking import Moment, Value, moment, span
+from flagtrail.web.asking import Length, Moment, Value, moment, span
+from flagtrail.web.problems import Refused
+from flagtrail.window import EPOCH
 
+END = datetime(9000, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
-Span = Annotated[str, Field(max_length=50)]
+LEAST = 3  # characters of a name in which `*` stands
 router = APIRouter(tags=["moments"])
 
 
@@ -35,8 +35,8 @@ class MomentFilters(BaseModel):
 class AroundFilters(MomentFilters):
     """What is looked for around a moment."""
 
-    before: Annotated[Span, Field(description="how long before it; 7d at most")] = "1h"
-    after: Annotated[Span, Field(description="how long after it; 7d at most")] = "5m"
+    before: Annotated[Length, Field(description="how long before it; 7d at most")] = "1h"
+    after: Annotated[Length, Field(description="how long after it; 7d at most")] = "5m"
     object: Annotated[Value | None, Field(description="key or name; `*` stands for anything")] = None
     limit: Annotated[int, Field(ge=1, le=500, description="how many suspects")] = 10
 
@@ -51,40 +51,35 @@ class StateFilters(MomentFilters):
 @router.get("/around", response_model=Around, dependencies=[reads])
 def around(trail: Asked, asked: Annotated[AroundFilters, Query()]) -> Response:
     """Return what changed around a moment, the likeliest causes first with reasons, and what was not read around it."""
-    at = moment(asked.at, "at")
+    at = _known(asked.at)
     spans = {name: span(getattr(asked, name), name, most=WEEK) for name in ("before", "after")}
     with within(trail.settings.timeout.total_seconds()):
         found = find_around(
             trail.store, at, environment=asked.environment, object=asked.object, project=asked.project,
             limit=asked.limit, **spans,
         )  # fmt: skip
-    return answered(
-        {"moment": found.moment, "since": found.since, "until": found.until, "changes": found.changes,
-         "suspects": [_suspect(one) for one in found.suspects], "unread": [one._asdict() for one in found.unread]}
-    )  # fmt: skip
+    told = found.as_dict()
+    for one in told["suspects"]:
+        one["event"] = as_json(one["event"])
+    return answered(told)
 
 
 @router.get("/state", response_model=State, dependencies=[reads])
 def state(trail: Asked, asked: Annotated[StateFilters, Query()]) -> Response:
     """Return what a flag was at a moment, as far as the trail knows it; each fact says how it is known."""
-    at = moment(asked.at, "at")
+    at = _known(asked.at)
+    if "*" in asked.flag and len(asked.flag.replace("*", "")) < LEAST:
+        raise Refused(422, f"flag: write at least {LEAST} characters of a name beside `*`: every flag is read whole")
     with within(trail.settings.timeout.total_seconds()):
         found = find_state(
             trail.store, asked.flag, at, environment=asked.environment, project=asked.project, vendor=asked.vendor
         )
-    return answered({"at": at, "flags": [asdict(one) for one in found]})
+    return answered({"at": at, "flags": [one.as_dict() for one in found]})
 
 
-def _suspect(suspect: Suspect) -> dict[str, Any]:
-    return {
-        "event": as_json(suspect.row),
-        "after_seconds": suspect.after.total_seconds(),
-        "score": suspect.score,
-        "why": suspect.why,
-        "reasons": [reason._asdict() for reason in suspect.reasons],
-        "saved_with": [_other(row) for row in suspect.saved_with],
-    }
-
-
-def _other(row: Mapping[str, Any]) -> dict[str, Any]:
-    return as_json(row)
+def _known(text: str) -> datetime:
+    """Return the moment that is asked about; raises Refused for one around which there is no time to look at."""
+    at = moment(text, "at")
+    if not EPOCH <= at < END:
+        raise Refused(422, f"at: {text} lies before 1970, or after the year {END.year}")
+    return at

@@ -16,6 +16,7 @@ from flagtrail.web.app import app
 
 AGAIN = 30.0  # seconds until it is tried again, when the address is taken or the database cannot be opened
 GRACE = 2  # seconds for answers under way to be finished
+BACKLOG = 128  # connections that wait to be accepted
 CONNECTIONS = 500  # at the same time; more get a 503 at once
 
 log = structlog.get_logger()
@@ -87,5 +88,14 @@ class Server:
 def listening(address: Address) -> socket.socket:
     """Return a socket that listens; raises OSError."""
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, place = found[0]
-    return socket.create_server(place[:2], family=family, backlog=128)
+    family, kind, _, _, place = found[0]
+    # By this protocol's number asyncio knows whose answers not to hold back: without it each takes 40 ms more.
+    sock = socket.socket(family, kind, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(place)
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -9,6 +9,7 @@ import httpx
 
 from flagtrail.connector import Stream
 from flagtrail.event import Event, Ref
+from flagtrail.people import People
 from flagtrail.rows import Reading
 from flagtrail.serving import Address, ServeSettings
 from flagtrail.store import Store
@@ -46,10 +47,12 @@ def fill(store: Store) -> None:
 
 
 @contextmanager
-def served(url: str, configured: tuple[str, ...] = (), **settings: Any) -> Iterator[httpx.Client]:
+def served(
+    url: str, configured: tuple[str, ...] = (), people: People | None = None, **settings: Any
+) -> Iterator[httpx.Client]:
     """Serve the trail of a database, and give a client that asks it."""
     chosen = ServeSettings(**{"listen": Address("127.0.0.1", 0)} | settings)
-    server = Server(url, chosen, configured, again=0.1)
+    server = Server(url, chosen, configured, people, again=0.1)
     server.start()
     try:
         assert server.listens.wait(20)

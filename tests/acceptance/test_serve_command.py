@@ -25,6 +25,9 @@ DEFAULT = "127.0.0.1:8421"
 SOURCE = '[[source]]\nname = "acme"\nconnector = "launchdarkly"\ntoken = {{ env = "TOKEN" }}\nbase_url = "{}"\n'
 
 
+PERSON = '[[person]]\nemail = "ada@example.com"\nalso = ["the countess"]\n'
+
+
 def free() -> str:
     """Return an address that nobody listens at."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -69,7 +72,7 @@ def ended(process: subprocess.Popen[str], within: float = 5.0) -> str:
 def trail(tmp_path: Path) -> str:
     """An address, in a config beside a database with a trail."""
     address = free()
-    (tmp_path / "flagtrail.toml").write_text(f'[serve]\nlisten = "{address}"\n', encoding="utf-8")
+    (tmp_path / "flagtrail.toml").write_text(f'[serve]\nlisten = "{address}"\n{PERSON}', encoding="utf-8")
     with Store(f"sqlite:///{tmp_path / 'flagtrail.db'}") as store:
         fill(store)
     return address
@@ -136,7 +139,8 @@ def test_another_address_needs_a_token_and_one_that_is_taken_is_told(
     place = f"0.0.0.0:{trail.rpartition(':')[2]}"
     with running(tmp_path, "serve", "--listen", place) as server:
         assert answered(trail).status_code == 401
-        assert answered(trail, Authorization=f"Bearer {token}").status_code == 200
+        by_name = answered(trail, "/api/v1/events?actor=the+countess", Authorization=f"Bearer {token}")
+        assert by_name.json()["events"], "a [[person]] is asked for by any name"
         assert flagtrail("token", "revoke", "one").returncode == 0
         assert answered(trail, Authorization=f"Bearer {token}").status_code == 401
         ended(server)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from flagtrail.exports import jsonl
+from flagtrail.people import People, PersonSettings
 from flagtrail.query import Query, events
 from flagtrail.rows import Reading
 from flagtrail.store import Store
@@ -203,6 +204,33 @@ def test_live_events_come_once_and_go_on_after_the_last_that_came(api: httpx.Cli
             told = sent(answer.iter_lines())
             next(told)
             assert {json.loads(next(told)["data"])["vendor_id"] for _ in rest} == rest
+
+
+def test_a_person_is_asked_for_by_any_name_in_every_question(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'trail.db'}"
+    person = PersonSettings(email="ada@example.com", also=["countess"])
+    by_id = [
+        (event(n, vendor_id=f"by-id{n}", actor_name=None, actor_email=None, actor_id="countess"), {}) for n in (1, 3)
+    ]
+    other = [(event(7, vendor_id="other", actor_name="Bo", actor_email="bo@example.com"), {})]
+    with Store(url) as store:
+        fill(store)
+        store.add("acme", "launchdarkly", [Reading(LOG, [*by_id, *other])])
+    with served(url, people=People([person])) as api:
+        for where in ({"actor": "ADA@example.com"}, {"actor": "countess"}, {"q": "actor:countess"}):
+            told = api.get("/api/v1/events", params={**where, "limit": 1000}).json()
+            assert len(told["events"]) == COUNT + 2
+            assert api.get("/api/v1/count", params=where).json()["total"] == COUNT + 2
+            assert api.get("/api/v1/histogram", params=where).json()["total"] == COUNT + 2
+            assert api.get("/api/v1/export", params=where).content.count(b"\n") == COUNT + 2
+        assert api.get("/api/v1/count", params={"q": "-actor:countess"}).json()["total"] == 1
+        assert api.get("/api/v1/count", params={"actor": "bo@example.com"}).json()["total"] == 1
+        with api.stream("GET", "/api/v1/live", params={"actor": "countess"}) as answer:
+            told = sent(answer.iter_lines())
+            next(told)
+            with Store(url) as store:
+                store.add("acme", "launchdarkly", [Reading(LOG, [(event(8, vendor_id="late"), {})])])
+            assert json.loads(next(told)["data"])["vendor_id"] == "late"
 
 
 def test_live_connections_are_few_and_questions_do_not_wait_for_them(url: str) -> None:

@@ -46,6 +46,12 @@ def open_database(url: str, *, create: bool = True) -> Engine:
     return engine
 
 
+def only_reading(engine: Engine) -> None:
+    """Let the database refuse whatever would change it, in every transaction that begins from now on."""
+    refuse = "PRAGMA query_only = ON" if engine.dialect.name == "sqlite" else "SET TRANSACTION READ ONLY"
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(refuse))
+
+
 def shown_url(url: URL) -> str:
     """Return a database's URL for people: as they write it, without its password."""
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from flagtrail.conditions import effect_of, escaped
 from flagtrail.database import guarded
+from flagtrail.fields import like
 from flagtrail.histogram import DIMENSIONS, SPANS, Counted, counted, histogram_of
 from flagtrail.naming import named
 from flagtrail.question import Query, QueryError, cursor_of, expanded, place_of
@@ -22,6 +23,7 @@ __all__ = [
     "Counted",
     "Query",
     "QueryError",
+    "check_known",
     "count",
     "cursor_of",
     "event",
@@ -93,3 +95,12 @@ def event(store: Store, id: str) -> list[dict[str, Any]]:
                 for revision, seen_at, body in records
             ]
     return found
+
+
+def check_known(store: Store, query: Query) -> None:
+    """Raise QueryError when a source or a vendor is asked for that this database has never seen."""
+    for name in ("source", "vendor"):
+        known = sorted({str(getattr(look, name)) for look in store.sources()})
+        for value in query.wanted.get(name, ()):
+            if known and not any(map(like([value]), known)):
+                raise QueryError(f"there is no {name} {value!r} in this database; there is: {', '.join(known)}")

@@ -37,7 +37,7 @@ def synced(config: Path, flagtrail: Flagtrail) -> Path:
 def test_help_names_every_command_and_each_has_examples(flagtrail: Flagtrail) -> None:
     listed = flagtrail("--help")
     assert listed.returncode == 0
-    commands = ["init", "check", "sync", "backfill", "run", "serve", "verify", "events", "count", "show",
+    commands = ["init", "check", "sync", "backfill", "run", "serve", "mcp", "verify", "events", "count", "show",
                 "around", "state", "export", "sql", "status", "connectors", "demo"]  # fmt: skip
     assert all(command in listed.stdout for command in commands)
     for command in commands:

@@ -9,7 +9,7 @@ import pytest
 LAYERS = (
     ("__main__",),
     ("cli",),  # talks to people
-    ("web",),
+    ("web", "assistants"),
     ("daemon",),
     ("config",),
     ("testing",),  # simulators, the conformance suite; of the core only the demo uses it
@@ -61,7 +61,7 @@ LAYERS = (
     ),  # know nothing
 )
 CONTRACT = {"api", "connector", "errors", "event", "limit", "window"}  # all that a connector may know of flagtrail
-PACKAGES = ("cli", "testing", "web")  # their modules may import each other
+PACKAGES = ("assistants", "cli", "testing", "web")  # their modules may import each other
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "flagtrail"

@@ -29,10 +29,9 @@ from flagtrail.completeness import Completeness, completeness
 from flagtrail.config import load, store_url
 from flagtrail.errors import ConfigError
 from flagtrail.exports.columns import COLUMNS
-from flagtrail.fields import like
 from flagtrail.language import parse
 from flagtrail.people import People
-from flagtrail.query import Query, QueryError, cursor_of, event, expanded, place_of
+from flagtrail.query import Query, QueryError, check_known, cursor_of, event, expanded, place_of
 from flagtrail.query import events as find_events
 from flagtrail.store import Store
 
@@ -169,15 +168,6 @@ def _change(change: dict[str, Any]) -> str:
     """Return one change as a line: where, what it was, what it is."""
     before, after = (value if isinstance(value, str) else dumps(value) for value in (change["before"], change["after"]))
     return f"{change['path']}: {before} → {after}"
-
-
-def check_known(store: Store, query: Query) -> None:
-    """Raise ConfigError when a source or a vendor is asked for that this database has never seen."""
-    for name in ("source", "vendor"):
-        known = sorted({str(getattr(look, name)) for look in store.sources()})
-        for value in query.wanted.get(name, ()):
-            if known and not any(map(like([value]), known)):
-                raise ConfigError(f"there is no {name} {value!r} in this database; there is: {', '.join(known)}")
 
 
 def trust(told: Completeness) -> str:

@@ -6,14 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flagtrail.cli.asking import Typed, asked_by, check_known, open_store, trust
+from flagtrail.cli.asking import Typed, asked_by, open_store, trust
 from flagtrail.cli.options import Form
 from flagtrail.cli.showing import counted, dumps, out, plain_table, print_json, reading_zone, say
 from flagtrail.completeness import completeness
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.exports.csv import cell
-from flagtrail.query import Counted, QueryError
+from flagtrail.query import Counted, QueryError, check_known
 from flagtrail.query import count as count_events
 
 EVENTS = "events"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from flagtrail.cli.asking import check_known, open_store
+from flagtrail.cli.asking import open_store
 from flagtrail.cli.options import Simple
 from flagtrail.cli.showing import (
     VENDOR_STYLE,
@@ -25,7 +25,7 @@ from flagtrail.cli.showing import (
 from flagtrail.counts import unmapped
 from flagtrail.event import Action
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
-from flagtrail.question import Query
+from flagtrail.query import Query, check_known
 from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status

@@ -8,14 +8,14 @@ from typing import Any
 
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from flagtrail.cli.asking import Typed, asked_by, check_known, open_store, trust
+from flagtrail.cli.asking import Typed, asked_by, open_store, trust
 from flagtrail.cli.showing import Counting, counted, err, local, out, say, write_bytes
 from flagtrail.completeness import completeness
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.exports import Format, files, lines
 from flagtrail.language import spell
-from flagtrail.query import Query
+from flagtrail.query import Query, check_known
 from flagtrail.query import events as find_events
 
 EACH = 500  # events, between two movements of the bar

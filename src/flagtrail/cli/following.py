@@ -6,14 +6,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flagtrail.cli.asking import Typed, asked_by, check_known, open_store
+from flagtrail.cli.asking import Typed, asked_by, open_store
 from flagtrail.cli.options import Form
 from flagtrail.cli.showing import events_table, out, say, write_bytes
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.exports import Format, lines
 from flagtrail.follow import AT_ONCE, follow, number_of, position_of, start
-from flagtrail.query import Query
+from flagtrail.query import Query, check_known
 from flagtrail.query import events as find_events
 from flagtrail.store import Store
 

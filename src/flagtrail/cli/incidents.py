@@ -9,14 +9,14 @@ from rich.text import Text
 
 from flagtrail.around import Around
 from flagtrail.around import around as look_around
-from flagtrail.cli.asking import check_known, open_store, trust
+from flagtrail.cli.asking import open_store, trust
 from flagtrail.cli.options import Simple, moment
 from flagtrail.cli.showing import dumps, local, out, plain, plain_table, print_json, say, zone
 from flagtrail.completeness import completeness
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.facts import Fact
-from flagtrail.query import Query
+from flagtrail.query import Query, check_known
 from flagtrail.state import FlagState
 from flagtrail.state import state as look_at
 from flagtrail.store import Store

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flagtrail.cli.commands import importing
+from flagtrail.cli.commands.importing import importing
 from flagtrail.cli.options import ConfigOption, OutputOption, Simple
 
 

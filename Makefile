@@ -58,6 +58,8 @@ format: $(VENV)/.test-ready
 
 docs: $(VENV)/.test-ready
 	$(VENV)/bin/python -c "from flagtrail.schema import describe; print(describe(), end='')" > docs/schema.md
+	$(VENV)/bin/python -c "from flagtrail.connector import installed; from flagtrail.vocabulary import describe; \
+		print(describe(installed()), end='')" > docs/vocabulary.md
 
 clean:
 	rm -rf $(VENV) .bench build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo

@@ -9,6 +9,7 @@ import httpx
 
 from flagtrail.connector import Stream
 from flagtrail.event import Event, Ref
+from flagtrail.people import People
 from flagtrail.rows import Reading
 from flagtrail.serving import Address, ServeSettings
 from flagtrail.store import Store
@@ -24,8 +25,9 @@ def event(number: int, **values: Any) -> Event:
     """Return a made-up event."""
     told: dict[str, Any] = {
         "vendor_id": f"e{number}", "occurred_at": START + timedelta(minutes=10 * number), "actor_name": "Ada Lovelace",
-        "actor_email": "ada@example.com", "action": ("turned_on", "turned_off")[number % 2], "vendor_action": "update",
-        "object_kind": "flag", "object_key": f"checkout-{number % 5}", "project": "web",
+        "actor_email": "ada@example.com", "vendor_action": "updateOn",
+        "action": ("turned_on", "turned_off")[number % 2], "object_kind": "flag",
+        "object_key": f"checkout-{number % 5}", "project": "web",
         "environment": ("production", "test")[number % 2], "summary": f"turned the flag checkout-{number % 5}",
         "changes": [{"path": "on", "before": bool(number % 2), "after": not number % 2}],
     }  # fmt: skip
@@ -45,10 +47,12 @@ def fill(store: Store) -> None:
 
 
 @contextmanager
-def served(url: str, configured: tuple[str, ...] = (), **settings: Any) -> Iterator[httpx.Client]:
+def served(
+    url: str, configured: tuple[str, ...] = (), people: People | None = None, **settings: Any
+) -> Iterator[httpx.Client]:
     """Serve the trail of a database, and give a client that asks it."""
     chosen = ServeSettings(**{"listen": Address("127.0.0.1", 0)} | settings)
-    server = Server(url, chosen, configured, again=0.1)
+    server = Server(url, chosen, configured, people, again=0.1)
     server.start()
     try:
         assert server.listens.wait(20)

@@ -13,11 +13,12 @@ from pydantic import StringConstraints
 from flagtrail.api import Api
 from flagtrail.connector import BaseUrl, Connector, Count, Hole, Page, Secret, Stream
 from flagtrail.errors import AccessDenied, UnexpectedResponse
-from flagtrail.event import Event, Record
+from flagtrail.event import Event, Record, Term
 from flagtrail.limit import Allowance
 from flagtrail.window import Window
 from flagtrail_configcat import audit_log
 from flagtrail_configcat.events import audit_event
+from flagtrail_configcat.vocabulary import TERMS
 
 HINTS = {
     401: "Set `username` and `password` to Public API credentials (ConfigCat: My account, Public API credentials)",
@@ -32,6 +33,7 @@ class ConfigCat(Connector):
     """ConfigCat's audit log of every organization that the credentials see."""
 
     vendor: ClassVar[str] = "configcat"
+    terms: ClassVar[tuple[Term, ...]] = TERMS
     forgets_environments: ClassVar[bool] = (
         True  # `cleanupAuditLogs`: https://api.configcat.com/docs, "Delete Environment"
     )

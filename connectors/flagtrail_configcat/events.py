@@ -12,7 +12,7 @@ from typing import Any
 from flagtrail.errors import UnexpectedResponse
 from flagtrail.event import Action, ActorKind, Change, Event, Record
 from flagtrail.window import from_ms, to_ms
-from flagtrail_configcat.vocabulary import MEANINGS, VALUE_CHANGED
+from flagtrail_configcat.vocabulary import MEANINGS, ON_SCHEDULE, SWITCHES, VALUE_CHANGED
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DIGITS = re.compile(r"\d+", re.ASCII)
@@ -39,7 +39,7 @@ def audit_event(record: Record, organization: str) -> Event:
     return Event(
         vendor_id=vendor_id,
         occurred_at=from_ms(ms),
-        actor_kind=ActorKind.MEMBER if email or name else ActorKind.SYSTEM,
+        actor_kind=_actor_kind(vendor_action, email),
         actor_name=name,
         actor_email=email,
         action=action or vendor_action,
@@ -48,7 +48,9 @@ def audit_event(record: Record, organization: str) -> Event:
         object_key=target if named and target and _FLAG_KEY.fullmatch(target) else None,
         object_name=target,
         project=project,
+        project_name=project,  # the only thing told: there is no key
         environment=environment,
+        environment_name=environment,
         organization=organization,
         location=_text(record, "where"),
         summary=_summary(action, vendor_action, _text(record, "auditLogType"), target),
@@ -82,6 +84,13 @@ def _text(record: Record, name: str) -> str | None:
     """Return a text of the item; None when it is missing, null, blank or no text."""
     value = record.get(name)
     return value if isinstance(value, str) and value.strip() else None
+
+
+def _actor_kind(vendor_action: str, email: str | None) -> ActorKind:
+    """Return whether a person acted: only they have an address. What a name without one belongs to is not told."""
+    if email:
+        return ActorKind.MEMBER
+    return ActorKind.AUTOMATION if vendor_action == ON_SCHEDULE else ActorKind.UNKNOWN
 
 
 def _short(value: Any) -> str:
@@ -120,12 +129,9 @@ def _switch(changes: list[Change] | None) -> Action | None:
     """Return whether the one change is a boolean that was turned on or off; None for everything else."""
     if changes is None or len(changes) != 1:
         return None
-    match changes[0].before, changes[0].after:
-        case False, True:
-            return Action.TURNED_ON
-        case True, False:
-            return Action.TURNED_OFF
-    return None
+    before, after = changes[0].before, changes[0].after
+    flipped = isinstance(before, bool) and isinstance(after, bool) and before is not after
+    return SWITCHES[after] if flipped else None
 
 
 def _project_and_environment(where: str | None) -> tuple[str | None, str | None]:

@@ -7,8 +7,10 @@ documents name. It grew seven times in two years, so a type that is not here is 
 from typing import NamedTuple
 
 from flagtrail.event import Action as A  # noqa: N817 - the table below is read more often than this line
+from flagtrail.event import Term
 
 VALUE_CHANGED = "settingValueChanged"
+ON_SCHEDULE = "changeRequestAppliedOnSchedule"
 
 
 class Meaning(NamedTuple):
@@ -38,24 +40,24 @@ _BY_KIND: dict[str, dict[str, A]] = {
         "changeRequestSettingValueRebased": A.UPDATED,
         "changeRequestSettingDeleted": A.UPDATED,
         "changeRequestApproved": A.APPROVED,
-        "changeRequestApprovalDismissed": A.UPDATED,  # the approval is gone, the request is not turned down
+        "changeRequestApprovalDismissed": A.DISMISSED,
         "changeRequestApplied": A.APPLIED,
         "changeRequestAppliedOnSchedule": A.APPLIED,
         "changeRequestClosed": A.CLOSED,
         "changeRequestNeedsAttention": A.UPDATED,
         "changeRequestNeedsAttentionFixed": A.UPDATED,
-        "changeRequestOwnershipClaimed": A.UPDATED,
+        "changeRequestOwnershipClaimed": A.TRANSFERRED,
         "changeRequestCommentAdded": A.COMMENTED,
         "changeRequestCommentEdited": A.COMMENTED,
         "changeRequestCommentDeleted": A.UPDATED,  # the comment is gone, the request is not
     },
-    "product": {
+    "project": {  # ConfigCat calls it a product
         "productCreated": A.CREATED,
         "productChanged": A.UPDATED,
         "productDeleted": A.DELETED,
         "productsReordered": A.REORDERED,
         "productPreferencesUpdated": A.SETTINGS_CHANGED,
-        "productOwnershipTransferred": A.PERMISSIONS_CHANGED,  # no longer in the list since 2026
+        "productOwnershipTransferred": A.TRANSFERRED,  # no longer in the list since 2026
     },
     "config": {
         "configCreated": A.CREATED,
@@ -91,7 +93,7 @@ _BY_KIND: dict[str, dict[str, A]] = {
         "organizationMemberRemoved": A.REMOVED,
         "organizationAdminChanged": A.ROLE_CHANGED,
         "organizationAdminLeft": A.LEFT,
-        "twoFactorDisabledForMember": A.SETTINGS_CHANGED,
+        "twoFactorDisabledForMember": A.CREDENTIAL_REVOKED,
         "userEmailChanged": A.UPDATED,
         "userFullNameChanged": A.RENAMED,
         "userDisabled": A.DEACTIVATED,
@@ -108,7 +110,7 @@ _BY_KIND: dict[str, dict[str, A]] = {
         "organizationMemberProductJoinRequestApproved": A.APPROVED,
         "organizationMemberProductJoinRequestRejected": A.REJECTED,
     },
-    "permission_group": {
+    "role": {  # ConfigCat calls it a permission group
         "permissionGroupCreated": A.CREATED,
         "permissionGroupChanged": A.PERMISSIONS_CHANGED,
         "permissionGroupDeleted": A.DELETED,
@@ -172,8 +174,8 @@ _BY_KIND: dict[str, dict[str, A]] = {
         "autoProvisioningConfigurationChanged": A.SETTINGS_CHANGED,
         "autoProvisioningEnabledChanged": A.TOGGLED,
         "userProvisioningConfigurationChanged": A.SETTINGS_CHANGED,
-        "syncUserProvisioningEnabled": A.ACTIVATED,
-        "syncUserProvisioningDisabled": A.DEACTIVATED,
+        "syncUserProvisioningEnabled": A.TURNED_ON,
+        "syncUserProvisioningDisabled": A.TURNED_OFF,
     },
     "sync_group": {
         "syncGroupProvisioningRuleChanged": A.SETTINGS_CHANGED,
@@ -195,3 +197,14 @@ _BY_KIND: dict[str, dict[str, A]] = {
 MEANINGS = {
     vendor_type: Meaning(action, kind) for kind, types in _BY_KIND.items() for vendor_type, action in types.items()
 }
+SWITCHES: dict[bool, A] = {True: A.TURNED_ON, False: A.TURNED_OFF}
+"""What a changed value means when `details` shows one boolean that flipped, by what it is now."""
+
+TERMS = (
+    *(Term(vendor_type, meaning.action, meaning.object_kind) for vendor_type, meaning in MEANINGS.items()),
+    *(
+        Term(VALUE_CHANGED, action, "flag", f"`details` shows one boolean, which is `{str(now).lower()}` now")
+        for now, action in SWITCHES.items()
+    ),
+)
+"""All of it as a list."""

@@ -14,13 +14,14 @@ from pydantic import BeforeValidator, StringConstraints
 from flagtrail.api import Api
 from flagtrail.connector import BaseUrl, Connector, Count, Hole, Page, Secret, Stream
 from flagtrail.errors import AccessDenied, UnexpectedResponse
-from flagtrail.event import Event, Record, to_json
+from flagtrail.event import Event, Record, Term, to_json
 from flagtrail.limit import Allowance
 from flagtrail.window import EPOCH, Window
 from flagtrail_launchdarkly import audit_log, filters, flag_events
 from flagtrail_launchdarkly.counting import counts
 from flagtrail_launchdarkly.events import audit_event, flag_event
 from flagtrail_launchdarkly.listing import PAGE, PATH, Statement
+from flagtrail_launchdarkly.vocabulary import TERMS
 
 API_VERSION = "20240415"
 PROJECTS = "/api/v2/projects"
@@ -51,6 +52,7 @@ class LaunchDarkly(Connector):
     """LaunchDarkly's audit log, and its flag events where the plan offers them (engineering insights)."""
 
     vendor: ClassVar[str] = "launchdarkly"
+    terms: ClassVar[tuple[Term, ...]] = TERMS
 
     token: Secret
     """An API access token with a Reader role."""

@@ -13,7 +13,7 @@ from flagtrail.errors import UnexpectedResponse
 from flagtrail.event import ActorKind, Event, Record, Ref
 from flagtrail.window import from_ms, to_ms
 from flagtrail_launchdarkly.versions import told_changes
-from flagtrail_launchdarkly.vocabulary import EVENT_TYPES, most_significant
+from flagtrail_launchdarkly.vocabulary import EVENT_TYPES, kind_of, most_significant
 
 AUDIT_LOG = "audit_log"
 UNNAMED = "unknown"  # the action of an entry that names none
@@ -40,8 +40,11 @@ def audit_event(record: Record, base_url: str) -> Event:
     actor = _actor(record)
     verb = _text(record, "titleVerb") or ""
     action = most_significant(words, verb)
-    kind = _text(record, "kind") or place.kind
+    kind = kind_of(_text(record, "kind") or place.kind)
     name = _text(record, "name") or _text(target, "name")
+    parent = _object(record, "parent")
+    above, name_above = _place((_text(parent, "resource") or "",)), _text(parent, "name")
+    named = {(above.kind, above.key): name_above, (place.kind, place.key): name}
     said = str(action or (words[0].strip() if words else "") or UNNAMED)
     return Event(
         vendor_id=id_,
@@ -56,9 +59,11 @@ def audit_event(record: Record, base_url: str) -> Event:
         object_key=place.key,
         object_name=name,
         project=place.project,
+        project_name=named.get(("proj", place.project)) if place.project else None,
         environment=place.environment,
+        environment_name=named.get(("env", place.environment)) if place.environment else None,
         organization=_text(record, "_accountId"),
-        summary=_sentence(verb or _verb(said, kind), name or place.key, _environment_name(record)),
+        summary=_sentence(verb or _verb(said, kind), name or place.key, name_above if above.kind == "env" else None),
         comment=_text(record, "comment"),
         changes=told_changes(record),
         url=_page(record, base_url),
@@ -102,7 +107,10 @@ class _Actor(NamedTuple):
 
 
 def _actor(record: Record) -> _Actor:
-    """Return who acted: the member, also when it was through a token; else the app, the token, or nobody."""
+    """Return who acted: the member, also when it was through a token; else the app, the token, a trigger, or nobody.
+
+    `subject` has a name and no kind. `triggerBody` is what an outside tool sent to a flag trigger ("external trigger").
+    """
     if member := _object(record, "member"):
         email = _text(member, "email")
         names = (_text(member, "firstName"), _text(member, "lastName"))
@@ -115,7 +123,8 @@ def _actor(record: Record) -> _Actor:
     for key, kind in (("app", ActorKind.APP), ("token", ActorKind.TOKEN)):
         if named := _object(record, key):
             return _Actor(kind, _text(named, "_id"), _text(named, "name"))
-    return _Actor()
+    kind = ActorKind.AUTOMATION if record.get("triggerBody") else ActorKind.UNKNOWN
+    return _Actor(kind, None, _text(_object(record, "subject"), "name"))
 
 
 class _Place(NamedTuple):
@@ -156,15 +165,9 @@ def _accesses(record: Record) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(words)), list(dict.fromkeys(resources))
 
 
-def _environment_name(record: Record) -> str | None:
-    """Return what people call the environment that a change was made in."""
-    parent = _object(record, "parent")
-    return _text(parent, "name") if ":env/" in (_text(parent, "resource") or "") else None
-
-
 def _verb(action: str, kind: str | None) -> str:
     """Return a verb for an entry that comes without one."""
-    return f"{action.replace('_', ' ')} the {kind}" if kind else action.replace("_", " ")
+    return f"{action} the {kind}".replace("_", " ") if kind else action.replace("_", " ")
 
 
 def _sentence(verb: str, name: str | None, environment: str | None) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from flagtrail.database import guarded
 from flagtrail.facets import BETWEEN
 from flagtrail.fields import like
+from flagtrail.naming import named
 from flagtrail.question import Query
 from flagtrail.schema import COVERAGE, FACET, GAP
 from flagtrail.status import agreed, described
@@ -137,14 +138,16 @@ def completeness(
 ) -> Completeness:
     """Return how complete the answer to a question is; `configured` are the sources that there should be."""
     now = now or datetime.now(UTC)
+    with guarded(store.shown), store.engine.connect() as connection:
+        query = named(connection, query)
     looks = {look.source: look for look in store.sources()}
     states = store.streams()
     concerned = _concerned(store, query, states)
-    named = like(query.wanted.get("source", ("*",)))
+    meant = like(query.wanted.get("source", ("*",)))
     failing = [name for name, look in looks.items() if look.error and _is_asked(query, look.vendor, name)]
     failing += [state.source for state in concerned if state.error]
     if "vendor" not in query.wanted:
-        failing += [name for name in configured if name not in looks and named(name)]
+        failing += [name for name in configured if name not in looks and meant(name)]
     starts = [state.wanted_since for state in concerned if state.wanted_since]
     since, until = query.since or min(starts, default=EPOCH), min(query.until or now, now)
     asked = Window(since, until) if until - since >= MILLISECOND else None

@@ -11,13 +11,14 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.limit import RESERVE
+from flagtrail.people import People, PersonSettings
 from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
 from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span, spoken
@@ -36,6 +37,8 @@ CORE = (
     "verify",
     "reserve",
 )  # what a source is, besides its connector
+
+NAMED_BY = {"source": "name", "person": "email"}  # the lists of tables, and what a table of each is told by
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -156,6 +159,18 @@ class Config(BaseModel):
 
     store: StoreSettings = StoreSettings()
     source: list[SourceSettings] = []
+    person: list[PersonSettings] = []
+
+    @field_validator("person")
+    @classmethod
+    def _are_different(cls, persons: list[PersonSettings]) -> list[PersonSettings]:
+        People(persons)
+        return persons
+
+    def people(self) -> People:
+        """Return who goes by which names."""
+        return People(self.person)
+
     serve: ServeSettings | None = None
     """Whether `flagtrail run` serves the HTTP API too, and how."""
 
@@ -233,10 +248,11 @@ def _validated(model: type[Model], raw: dict[str, Any], where: str, names: list[
 def _line(detail: Any, where: str, names: list[str], raw: dict[str, Any]) -> str:
     """Return one mistake in one line: the place as a person would name it, and the right form."""
     loc = list(detail["loc"])
-    if loc[0] == "source" and len(loc) > 1 and isinstance(loc[1], int):
-        settings = raw["source"][loc[1]]
-        name = settings.get("name") if isinstance(settings, dict) else None
-        where = f"{where}: source {name!r}" if isinstance(name, str) else f"{where}: source {loc[1] + 1}"
+    if loc[0] in NAMED_BY and len(loc) > 1 and isinstance(loc[1], int):
+        kind, settings = loc[0], raw[loc[0]][loc[1]]
+        name = settings.get(NAMED_BY[kind]) if isinstance(settings, dict) else None
+        where = f"{where}: {kind} {name!r}" if isinstance(name, str) else f"{where}: {kind} {loc[1] + 1}"
+        names = list(PersonSettings.model_fields) if kind == "person" else names
         loc = loc[2:]
     elif loc[0] in TABLES:
         names = list(TABLES[loc[0]].model_fields)
@@ -259,8 +275,10 @@ def _right_form(detail: Any, place: str) -> str:
         return " and ".join(f"must be {bounds[key]} {value}" for key, value in zip(limits, told, strict=True))
     if detail["type"] == "string_pattern_mismatch" and place == "name":
         return "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
-    if detail["type"] == "list_type" and place == "source":
-        return "write [[source]] with two brackets before each source"
+    if detail["type"] == "list_type" and place in NAMED_BY:
+        return f"write [[{place}]] with two brackets before each {place}"
+    if detail["type"] == "string_too_short":
+        return "must not be empty"
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"write [{place}] above its settings" if place else "write its settings as name = value"
     return str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")

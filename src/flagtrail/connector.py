@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr
 
 from flagtrail.errors import ConfigError, UnexpectedResponse
-from flagtrail.event import Event, Record
+from flagtrail.event import Event, Record, Term
 from flagtrail.window import Window
 
 if TYPE_CHECKING:  # who only asks the table needs no HTTP client
@@ -158,6 +158,8 @@ class Connector(BaseModel, ABC):
     vendor: ClassVar[str]
     forgets_environments: ClassVar[bool] = False
     """Whether somebody who deletes an environment at this vendor can delete its log with it."""
+    terms: ClassVar[tuple[Term, ...]] = ()
+    """What the vendor's words mean here, for docs/vocabulary.md; `event` maps them."""
 
     base_url: BaseUrl
 

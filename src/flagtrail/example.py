@@ -44,4 +44,11 @@ start = "365d"
 every = "5m"
 # retention = "35d"                        # by plan: Free 7d, Pro and Smart 35d, Enterprise 750d
 # organizations = ["00000000-0000-0000-0000-000000000000"]
+
+# The same e-mail address is the same person at every vendor. Say here what else is theirs: each of these then finds
+# all of their changes.
+# [[person]]
+# email = "ana.silva@acme.example"
+# name = "Ana Silva"                       # how they are shown
+# also = ["ana@old.example", "asilva"]     # other addresses, ids and names, at any vendor
 """

@@ -22,14 +22,14 @@ class Field(NamedTuple):
 NAMES = "a whole value; `*` stands for anything"
 STATES = ("vanished", "provisional", "truncated")
 HELD = ("comment", "impact")
-KINDS = ("member", "token", "app", "system", "unknown")
+KINDS = ("member", "token", "app", "automation", "system", "unknown")
 # Those that are one whole value each, in the order in which people narrow a question down.
 WHOLE = (
     Field("vendor", NAMES, "vendor:configcat", ("vendor",)),
     Field("source", "name of a source in the config; `*` stands for anything", "source:acme-*", ("source",)),
     Field("stream", "name of a log; `*` stands for anything", 'stream:"flag_events[web/*]"', ("stream",)),
-    Field("project", "project key (LaunchDarkly) or product (ConfigCat)", "project:web", ("project",)),
-    Field("environment", NAMES, "environment:production,eu-*", ("environment",)),
+    Field("project", "key or name of the project; `*` stands for anything", "project:web", ("project",)),
+    Field("environment", "its key or name; `*` stands for anything", "environment:production,eu-*", ("environment",)),
     Field("object_kind", "flag, segment, environment, member, ...", "object_kind:segment", ("object_kind",)),
     Field("object", "key or name of what was changed", "object:checkout*", ("object_key", "object_name")),
     Field("actor_kind", "who acted: " + ", ".join(KINDS), "actor_kind:token", ("actor_kind",)),

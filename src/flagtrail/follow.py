@@ -19,6 +19,7 @@ from sqlalchemy import Connection, func, select, text
 from flagtrail.conditions import meets, span
 from flagtrail.database import guarded
 from flagtrail.gather import LOCK
+from flagtrail.naming import named
 from flagtrail.query import Query, reading, shown
 from flagtrail.schema import EVENT
 from flagtrail.store import Store
@@ -115,11 +116,12 @@ def _writers(connection: Connection) -> frozenset[str]:
 
 def _between(store: Store, query: Query, last: int, upto: int) -> Iterator[dict[str, Any]]:
     """Yield the events of a question whose numbers lie after one and up to another, in their order."""
-    wanted = beside_indexes(meets(query, store.engine.dialect.name) & span(replace(query, after=None)))
     number = EVENT.c.number
     while last < upto:
-        statement = select(*shown()).where(number > last, number <= upto, wanted).order_by(number).limit(AT_ONCE)
         with reading(store) as connection:
+            asked = named(connection, replace(query, after=None))
+            wanted = beside_indexes(meets(asked, store.engine.dialect.name) & span(asked))
+            statement = select(*shown()).where(number > last, number <= upto, wanted).order_by(number).limit(AT_ONCE)
             found = [dict(row) for row in connection.execute(statement).mappings()]
         yield from found
         last = found[-1]["number"] if len(found) == AT_ONCE else upto

@@ -5,6 +5,7 @@ at one by one by whoever asks, so that an answer never depends on how far this h
 an event that is changed or deleted out of the counts and let it wait, also when somebody else's SQL did it.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -22,8 +23,10 @@ from flagtrail.search import ACTOR, FREQUENT_COLUMNS, MARKED, OBJECT, SELDOM_COL
 from flagtrail.window import to_ms
 from flagtrail.words import words
 
+LONGEST = 3.0  # seconds of gathering before whoever stores goes on
 AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quickly enough one by one
 REMEMBERED = 10_000  # values that are known to be there
+PLACES = ("project_name", "environment_name")
 LOCK = 1718378855  # any number; the triggers of PostgreSQL name it too
 HOUR = {
     "sqlite": "substr({}.occurred_at, 1, 13) || ':00:00.000Z'",
@@ -67,14 +70,18 @@ class Gathering:
         self._known: set[tuple[str, str]] = set()
 
     def stored(self, events: int) -> None:
-        """Take note of events that were stored, and gather them once they are enough."""
+        """Take note of events that were stored, and gather for a while once they are enough.
+
+        After an upgrade that makes everything anew, millions may wait: whoever stores is not kept for so long.
+        """
         if self._stored is None:
             with self._engine.connect() as connection:
                 self._stored = backlog(connection)
         else:
             self._stored += events
-        if self._stored >= AT_ONCE:
-            self.catch_up()
+        until = time.monotonic() + LONGEST
+        while self._stored >= AT_ONCE and time.monotonic() < until:
+            self._stored = self._stored - AT_ONCE if self.step() else 0
 
     def catch_up(self) -> None:
         """Gather what is stored by now."""
@@ -104,9 +111,10 @@ class Gathering:
         found = []
         indexed = connection.dialect.name == "sqlite"
         often, seldom = (tuple(zip(*pairs, strict=True)) for pairs in (FREQUENT_COLUMNS, SELDOM_COLUMNS))
-        names = ("occurred_at", "summary", "comment", "location", *OBJECT, *ACTOR, *often[1], *seldom[1])
+        names = ("occurred_at", "summary", "comment", "location", *PLACES, *OBJECT, *ACTOR, *often[1], *seldom[1])
         often_of, seldom_of, actor_of = attrgetter(*often[1]), attrgetter(*seldom[1]), attrgetter(*ACTOR)
         kinds: set[tuple[tuple[str, ...], tuple[str | None, ...]]] = set()
+        called: set[tuple[str, str | None, str | None]] = set()
         totals: Counter[tuple[str, str, str, str]] = Counter()
         hours: Counter[tuple[datetime, str, str, str]] = Counter()
         query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
@@ -117,6 +125,10 @@ class Gathering:
             hour = at.replace(minute=0, second=0, microsecond=0)
             hours[hour, row.vendor, row.source, row.environment or ""] += 1
             kinds |= {(often[1], frequent), (seldom[1], rare)}
+            called |= {
+                (row.project_name, "project", row.project),
+                (row.environment_name, "environment", row.environment),
+            }
             values.add(("actor", actor))
             values.add(("object", facet_of((key, name))))
             if indexed:
@@ -127,6 +139,9 @@ class Gathering:
                 all_marks = (marks(often[0], frequent), marks(seldom[0], rare), marks(OBJECT, (key, name)))
                 found.append((to_ms(at), " ".join((*all_marks, marks(("who",), (actor or BETWEEN,)), *parts))))
         values |= {facet for columns, kind in kinds for facet in _facets(dict(zip(columns, kind, strict=True)))}
+        values |= {
+            (f"{kind}_name", facet_of((name, key))) for name, kind, key in called if name and key and name != key
+        }
         _count(connection, TOTAL, totals)
         _count(connection, TALLY, hours)
         found.sort()  # the index is written by rising time, or in pieces

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from flagtrail.conditions import effect_of, escaped
 from flagtrail.database import guarded
 from flagtrail.histogram import DIMENSIONS, SPANS, Counted, counted, histogram_of
+from flagtrail.naming import named
 from flagtrail.question import Query, QueryError, cursor_of, expanded, place_of
 from flagtrail.schema import EVENT, RECORD
 from flagtrail.store import Store
@@ -48,7 +49,7 @@ def reading(store: Store) -> Iterator[Connection]:
 def events(store: Store, query: Query) -> Iterator[dict[str, Any]]:
     """Yield events as dicts with the columns of the table `event`, in the order of the question."""
     with reading(store) as connection:
-        yield from Walk(connection, query, shown()).rows()
+        yield from Walk(connection, named(connection, query), shown()).rows()
 
 
 def shown() -> list[ColumnElement[Any]]:
@@ -64,7 +65,7 @@ def histogram(store: Store, query: Query, by: str | None, bucket: timedelta) -> 
     since the Unix epoch; those without events are left out. `by` is any of `DIMENSIONS`.
     """
     with reading(store) as connection:
-        return histogram_of(connection, query, by, bucket)
+        return histogram_of(connection, named(connection, query), by, bucket)
 
 
 def count(store: Store, query: Query, by: Sequence[str] = (), top: int = 0, zone: tzinfo | None = UTC) -> Counted:
@@ -75,7 +76,7 @@ def count(store: Store, query: Query, by: Sequence[str] = (), top: int = 0, zone
     told. Raises QueryError.
     """
     with reading(store) as connection:
-        return counted(connection, query, by, top, zone)
+        return counted(connection, named(connection, query), by, top, zone)
 
 
 def event(store: Store, id: str) -> list[dict[str, Any]]:

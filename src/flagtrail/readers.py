@@ -22,7 +22,7 @@ from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.window import Window
 
-PLACES = {"project", "environment", "organization", "product"}  # when one comes or goes, there may be other streams
+PLACES = {"project", "environment", "organization"}  # when one comes or goes, there may be other streams
 RECENT = timedelta(hours=1)  # only a recent coming or going: a first load tells of every old one
 SECOND = timedelta(seconds=1)
 WAITING = 24  # pages that may wait for the store before readers wait too; the most that one transaction holds

@@ -6,12 +6,9 @@ from flagtrail.database import writing
 from flagtrail.gather import HOUR, alone, rebuild
 
 GATHERED = "{0}.number <= (SELECT upto FROM gathered) AND {0}.number NOT IN (SELECT number FROM waiting)"
-TALLIED = """
-    SELECT {hour} AS hour, e.vendor, e.source, count(*) AS events, count(n.number) AS linked
-    FROM event e LEFT JOIN event n ON n.id = e.related_event AND {entry} WHERE {own} GROUP BY 1, 2, 3
-"""
 COUNTED = """
-    SELECT source, stream, vendor, action, count(*) AS events FROM event e WHERE {own} GROUP BY 1, 2, 3, 4
+    SELECT {keys}, count(*) AS events, count(n.number) AS linked
+    FROM event e LEFT JOIN event n ON n.id = e.related_event AND {entry} WHERE {own} GROUP BY {places}
 """
 DIFFERENT = """
     SELECT 1 FROM (SELECT * FROM ({truth}) truth EXCEPT SELECT {names} FROM {table}) missing UNION ALL
@@ -35,12 +32,23 @@ def recount(engine: Engine) -> bool:
 def miscounted(connection: Connection) -> bool:
     """Return whether the counts by the hour or by stream are not those of the events that were gathered."""
     hour = HOUR[connection.dialect.name].format("e")
-    own, entry = GATHERED.format("e"), GATHERED.format("n")
-    truths = {
-        "tally": ("hour, vendor, source, events, linked", TALLIED.format(hour=hour, own=own, entry=entry)),
-        "total": ("source, stream, vendor, action, events", COUNTED.format(own=own)),
+    tables = {
+        "tally": {
+            "hour": hour,
+            "vendor": "e.vendor",
+            "source": "e.source",
+            "environment": "coalesce(e.environment, '')",
+        },
+        "total": {name: f"e.{name}" for name in ("source", "stream", "vendor", "action")},
     }
-    for table, (names, truth) in truths.items():
+    for table, keys in tables.items():
+        truth = COUNTED.format(
+            keys=", ".join(keys.values()),
+            places=", ".join(str(place) for place in range(1, len(keys) + 1)),
+            own=GATHERED.format("e"),
+            entry=GATHERED.format("n"),
+        )
+        names = ", ".join([*keys, "events", "linked"])
         statement = DIFFERENT.format(truth=truth, names=names, table=table).replace(":", "\\:")
         if connection.execute(text(statement)).first():
             return True

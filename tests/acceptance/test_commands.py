@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from flagtrail.event import Action
 from flagtrail.testing import faults
 from flagtrail.testing.configured import write_config
 from flagtrail.testing.simulator import Simulator
@@ -36,8 +37,8 @@ def synced(config: Path, flagtrail: Flagtrail) -> Path:
 def test_help_names_every_command_and_each_has_examples(flagtrail: Flagtrail) -> None:
     listed = flagtrail("--help")
     assert listed.returncode == 0
-    commands = ["init", "check", "sync", "backfill", "run", "serve", "verify", "events", "count", "show", "export",
-                "sql", "around", "state", "status", "connectors", "demo"]  # fmt: skip
+    commands = ["init", "check", "sync", "backfill", "run", "serve", "verify", "events", "count", "show",
+                "around", "state", "export", "sql", "status", "connectors", "demo"]  # fmt: skip
     assert all(command in listed.stdout for command in commands)
     for command in commands:
         helped = flagtrail(command, "--help")
@@ -166,6 +167,11 @@ def test_status_shows_coverage_as_a_bar_and_as_json(synced: Path, flagtrail: Fla
     told = json.loads(flagtrail("status", "-o", "json").stdout)
     assert all(stream["gaps"] == [] and stream["covered_share"] == 1 for stream in told["streams"])
     assert sum(stream["events"] for stream in told["streams"]) >= 600
+    kept = {each["action"]: each["events"] for each in told["unmapped_actions"]}
+    with sqlite3.connect(synced.parent / "trail.db") as connection:
+        counted = connection.execute("SELECT action, count(*) FROM event GROUP BY 1").fetchall()
+    assert kept == {action: count for action, count in counted if action not in set(Action)}
+    assert f"actions in the vendor's own words, for want of a verb: {min(kept)} ({kept[min(kept)]})" in shown.stdout
 
 
 def test_plain_sql_reads_the_table(synced: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -183,8 +184,20 @@ def test_the_daemon_reads_although_it_cannot_serve(tmp_path: Path, vendors: dict
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         (tmp_path / "flagtrail.toml").write_text(f'[serve]\nlisten = "{listen}"\n{source}', encoding="utf-8")
         with running(tmp_path, "run") as daemon:
-            time.sleep(4)
-            log = [json.loads(line) for line in ended(daemon).splitlines()]
+            log = list(until_it_read(daemon))
+            ended(daemon)
     [failed] = [line for line in log if line["event"] == "serving_failed"]
     assert failed["error"].startswith("Address already in use")
-    assert any(line["event"] == "tick" and line["new"] for line in log)
+
+
+def until_it_read(daemon: subprocess.Popen[str]) -> Iterator[Any]:
+    """Yield lines of a daemon's log until it has stored something and has tried to serve."""
+    awaited = {"tick", "serving_failed"}
+    assert daemon.stderr is not None
+    for text in daemon.stderr:
+        line = json.loads(text)
+        if line["event"] != "tick" or line["new"]:
+            awaited.discard(line["event"])
+        yield line
+        if not awaited:
+            return

@@ -12,15 +12,17 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from flagtrail import gather, search, walk
+from flagtrail.connector import Stream
 from flagtrail.counts import count_by_stream
 from flagtrail.database import writing
 from flagtrail.event import Event, Ref
-from flagtrail.gather import Gathering, rebuild
+from flagtrail.gather import Gathering, backlog, rebuild
 from flagtrail.holdings import mark_vanished
 from flagtrail.query import SPANS, Query, count, cursor_of, events, histogram
 from flagtrail.rows import Reading
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
 from flagtrail.store import Store
+from flagtrail.window import from_ms
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -320,3 +322,59 @@ def test_a_cursor_that_is_none_is_refused(store: Store) -> None:
         if cursor:
             with pytest.raises(ValueError, match="is no cursor"):
                 list(events(store, Query(after=cursor)))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_gathering_ends_in_time_and_is_gone_on_with(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    mess = Mess(store, 9)
+    for _ in range(30):
+        mess.write()
+    rebuild(store.engine)
+    with writing(store.engine) as connection:  # as an upgrade does
+        gather._forget(connection)
+        waiting = backlog(connection)
+    assert waiting > 3 * gather.AT_ONCE
+    monkeypatch.setattr(gather, "LONGEST", 0.0)
+    with Store(store.engine.url.render_as_string(hide_password=False)) as other:
+        other.gather()
+        with other.engine.connect() as connection:
+            assert backlog(connection) == waiting, "who stores was kept"
+        monkeypatch.setattr(gather, "LONGEST", 60.0)
+        other.gather()
+        with other.engine.connect() as connection:
+            assert backlog(connection) < gather.AT_ONCE
+    check(store, mess.made, 11)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("gathered", [False, True])
+def test_a_place_is_asked_for_by_its_key_and_by_every_name_that_it_had(store: Store, gathered: bool) -> None:
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    told = {
+        "old name": {"environment": "prod", "environment_name": "Live"},
+        "new name": {"environment": "prod", "environment_name": "Production EU", "project": "web"},
+        "no name": {"environment": "prod", "project": "web", "project_name": "Web shop"},
+        "another": {"environment": "test", "environment_name": "Test", "project": "app", "project_name": "Web shop"},
+        "nowhere": {},
+    }
+    pairs = [
+        (Event(vendor_id=id, occurred_at=from_ms(number), action="created", vendor_action="x", **places), {"id": id})
+        for number, (id, places) in enumerate(told.items())
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    if gathered:
+        Gathering(store.engine).catch_up()
+
+    def found(**asked: Any) -> set[str]:
+        query = Query(limit=0, **asked)
+        ids = {row["vendor_id"] for row in events(store, query)}
+        assert sum(histogram(store, query, None, timedelta(hours=1)).values()) == len(ids)
+        return ids
+
+    prod = {"old name", "new name", "no name"}
+    for name in ("prod", "PROD", "live", "production eu", "Production*", "*EU"):
+        assert found(environment=name) == prod, name
+        assert found(without={"environment": name}) == {"another", "nowhere"}, name
+    assert found(project="web shop") == {"new name", "no name", "another"}
+    assert found(project="web shop", environment="Live") == {"new name", "no name"}
+    assert found(environment="Web shop") == set()

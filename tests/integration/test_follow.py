@@ -190,7 +190,7 @@ def test_nobody_who_stores_waits_for_a_follower_and_writers_without_a_pause_hold
         after = Held(server, f"chain {number}")
         before.end()
         wanted.append(f"chain {number}")
-        assert len(follower.looked()) >= number  # it is one transaction behind, not all of them
+        wait_for(lambda: len(follower.looked()) >= number)  # noqa: B023 - it is one transaction behind, not all of them
         before = after
     before.end()
     follower.looked()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from flagtrail.exports import jsonl
+from flagtrail.people import People, PersonSettings
 from flagtrail.query import Query, events
 from flagtrail.rows import Reading
 from flagtrail.store import Store
@@ -83,6 +84,16 @@ def test_filters_are_those_of_the_command_line_in_both_forms(api: httpx.Client) 
     whole = api.get("/api/v1/events", params={"has": "impact"}).json()["events"]
     assert [row["impact"]["size"] for row in whole] == ["large"]
     assert len(api.get("/api/v1/events", params={"has": "impact", "linked": "true"}).json()["events"]) == 2
+
+
+def test_an_actor_is_every_identity_of_a_person(url: str) -> None:
+    known = People([PersonSettings(email="countess@example.org", also=["ada@example.com"])])
+    asked = {"actor": "countess@example.org", "limit": 1}
+    with served(url, people=known) as api:
+        assert api.get("/api/v1/events", params=asked).json()["events"]
+        assert api.get("/api/v1/count", params={"q": "actor:countess@example.org"}).json()["total"] >= COUNT
+    with served(url) as api:
+        assert not api.get("/api/v1/events", params=asked).json()["events"]
 
 
 def test_one_event_comes_whole_by_the_beginning_of_its_id(api: httpx.Client) -> None:
@@ -249,7 +260,8 @@ def test_a_question_that_takes_too_long_is_ended_by_the_database(url: str, monke
     }
 
     def endless(store: Store, wanted: Query) -> Iterator[dict[str, Any]]:
-        from flagtrail.query import reading
+        from flagtrail.people import People, PersonSettings
+from flagtrail.query import reading
 
         with reading(store) as connection:
             connection.exec_driver_sql(slow[connection.dialect.name])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 from sqlmodel import SQLModel
 
 from flagtrail import migrations
@@ -16,6 +17,7 @@ from flagtrail.connector import Stream
 from flagtrail.database import writing
 from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Change, Event, Record, Ref
+from flagtrail.migrations.upgrade import upgrade
 from flagtrail.rows import Reading, event_id
 from flagtrail.store import Store
 from flagtrail.window import Window
@@ -23,6 +25,7 @@ from tests.conftest import rows
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 
 
 def entry(number: int, **more: object) -> tuple[Event, Record]:
@@ -262,3 +265,31 @@ def test_of_two_answers_in_one_transaction_the_later_one_counts(store: Store) ->
     new = Reading("audit_log", [entry(1, summary="edited")], read_at=now)
     store.add("acme", "launchdarkly", [new, old])
     assert rows(store, "SELECT summary FROM event") == [("edited",)]
+
+
+def test_names_of_places_get_columns_without_touching_a_row(store_url: str) -> None:
+    older = create_engine(make_url(store_url).set(drivername=DRIVERS[make_url(store_url).get_backend_name()]))
+    where = {
+        "sqlite": "SELECT rootpage FROM sqlite_schema WHERE name = 'event'",
+        "postgresql": "SELECT pg_relation_filenode('event')",
+    }[older.dialect.name]
+    moment = {"at": "2026-03-01T00:00:00.000Z"}
+    with older.begin() as connection:
+        upgrade(connection, "0004")
+        connection.execute(
+            text(
+                "INSERT INTO event (id, source, vendor, stream, vendor_id, occurred_at, first_seen_at, actor_kind,"
+                " action, vendor_action, project, revision, truncated, provisional)"
+                " VALUES ('a', 's', 'v', 'l', '0', :at, :at, 'member', 'created', 'x', 'web', 1, false, false)"
+            ),
+            moment,
+        )
+        before = connection.execute(text(where)).scalar_one()
+    older.dispose()
+    with Store(store_url) as store:
+        assert rows(store, where) == [(before,)]
+        event, record = entry(1)
+        named = event.model_copy(update={"project_name": "Web Shop", "environment_name": "Production"})
+        store.add("s", "v", [Reading("audit_log", [(named, record)])])
+        names = "SELECT project, project_name, environment_name FROM event ORDER BY number"
+        assert rows(store, names) == [("web", None, None), (None, "Web Shop", "Production")]

@@ -15,6 +15,7 @@ import pytest
 from flagtrail.config import SourceSettings, StoreSettings, config_path, load, store_url
 from flagtrail.errors import ConfigError
 from flagtrail.example import EXAMPLE
+from flagtrail.people import Person
 from flagtrail.store import Store
 from flagtrail.sync import Session
 
@@ -100,6 +101,22 @@ def test_a_mistake_in_a_source_names_the_source_the_setting_and_the_right_form(
     [
         ("stroe = 1", "unknown setting 'stroe'; did you mean 'store'?"),
         ("[[sources]]", "unknown setting 'sources'; did you mean 'source'?"),
+        ("[[person]]\nname = 'Ana'", "person 1: the setting 'email' is missing"),
+        ("[[person]]\nemail = 'ana'", "person 'ana': email: 'ana' is no e-mail address"),
+        (
+            "[[person]]\nemail = 'a@x.example'\nalsso = []",
+            "person 'a@x.example': unknown setting 'alsso'; did you mean 'also'?",
+        ),
+        ("[[person]]\nemail = 'a@x.example'\nalso = 'b'", "person 'a@x.example': also: must be a valid list"),
+        (
+            "[[person]]\nemail = 'a@x.example'\nalso = ['b', ' ']",
+            "person 'a@x.example': also.2: must not be empty",
+        ),
+        ("[person]\nemail = 'a@x.example'", "person: write [[person]] with two brackets before each person"),
+        (
+            "[[person]]\nemail = 'a@x.example'\nalso = ['B']\n[[person]]\nemail = 'c@x.example'\nname = 'b'",
+            "person: 'b' belongs to two persons, a@x.example and c@x.example; leave it with one of them",
+        ),
         ("[store]\nurls = 'x'", "unknown setting 'store.urls'; did you mean 'url'?"),
         ("[[source]]\nname = 'a'", "source 'a': the setting 'connector' is missing"),
         (SOURCE + "[[source]]\nconnector = 'configcat'", "source 2: the setting 'name' is missing"),
@@ -392,3 +409,12 @@ def test_every_setting_is_described() -> None:
         told = {ast.unparse(line.target) for line, next_ in pairwise(kind.body)
                 if isinstance(line, ast.AnnAssign) and isinstance(next_, ast.Expr)}  # fmt: skip
         assert set(model.model_fields) - told == set()
+
+
+def test_the_config_tells_who_is_who(write: Write) -> None:
+    person = '[[person]]\nemail = "Ana@acme.example"\nname = "Ana"\nalso = ["ana@old.example"]\n'
+    people = load(write(source() + person)).people()
+    assert people.identities("ana@OLD.example") == ("Ana@acme.example", "ana@old.example", "Ana")
+    row = {"vendor": "v", "actor_kind": "member", "actor_id": "1", "actor_name": "A", "actor_email": "ana@old.example"}
+    assert people.person(row) == Person("ana@acme.example", "Ana")
+    assert load(write(source())).people().identities("ana@OLD.example") == ("ana@OLD.example",)

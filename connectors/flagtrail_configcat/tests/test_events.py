@@ -11,6 +11,37 @@ from flagtrail_configcat.simulation.account import TRAVEL
 from flagtrail_configcat.simulator import ConfigCatSimulator
 from flagtrail_configcat.vocabulary import MEANINGS
 
+# The values of `AuditLogType`: https://api.configcat.com/docs, August 2026.
+DOCUMENTED = """
+    apiKeyAdded apiKeyConnected apiKeyRemoved autoProvisioningConfigurationChanged autoProvisioningEnabledChanged
+    awsConnected awsDisconnected changeRequestApplied changeRequestAppliedOnSchedule changeRequestApprovalDismissed
+    changeRequestApproved changeRequestClosed changeRequestCommentAdded changeRequestCommentDeleted
+    changeRequestCommentEdited changeRequestCreated changeRequestNeedsAttention changeRequestNeedsAttentionFixed
+    changeRequestOwnershipClaimed changeRequestSettingDeleted changeRequestSettingValueRebased
+    changeRequestSettingValuesUpdated changeRequestUpdated codeReferenceDeleted codeReferenceStaleBranchDeleted
+    codeReferencesUploaded configChanged configCreated configDeleted configsReordered domainAdded domainRemoved
+    domainVerified environmentChanged environmentCreated environmentDeleted environmentsReordered integrationAdded
+    integrationChanged integrationLinkAdded integrationLinkRemoved integrationRemoved organizationAdded
+    organizationAdminChanged organizationAdminLeft organizationChanged organizationMemberJoined
+    organizationMemberProductJoinRequestApproved organizationMemberProductJoinRequestRejected
+    organizationMemberProductJoinRequested organizationMemberRemoved organizationSubscriptionTypeChanged
+    permissionGroupChanged permissionGroupCreated permissionGroupDefault permissionGroupDeleted
+    predefinedVariationsChanged productChanged productCreated productDeleted productPreferencesUpdated
+    productsReordered proxyConfigurationChanged proxyConfigurationCreated proxyConfigurationDeleted
+    proxyConfigurationSecretRegenerated proxyNotificationSettingsDeleted proxyNotificationSettingsUpdated
+    proxyNotificationSigningKeyAdded proxyNotificationSigningKeyDeleted publicApiAccessTokenAdded
+    publicApiAccessTokenRemoved samlIdpConfigurationAdded samlIdpConfigurationRemoved samlIdpConfigurationUpdated
+    segmentChanged segmentCreated segmentDeleted settingChanged settingConvertedToFreeFormValues
+    settingConvertedToPredefinedVariations settingCreated settingDeleted settingTagAdded settingTagRemoved
+    settingValueChanged settingsReordered syncGroupDeleted syncGroupProvisioningRuleChanged syncGroupsReordered
+    syncUserDeleted syncUserProvisioningDisabled syncUserProvisioningEnabled tagAdded tagChanged tagRemoved
+    teamMemberAddedToProduct teamMemberInvitationChanged teamMemberInvitationRejected teamMemberInvitationResent
+    teamMemberInvitationRevoked teamMemberInvited teamMemberJoined teamMemberLeft teamMemberPermissionGroupChanged
+    teamMemberRemoved twoFactorDisabledForMember userDisabled userEmailChanged userEnabled userFullNameChanged
+    userProvisioningConfigurationChanged webHookChanged webHookCreated webHookDeleted webhookSigningKeyCreated
+    webhookSigningKeyDeleted
+"""
+
 
 def item(**fields: Any) -> Record:
     return {
@@ -47,7 +78,9 @@ def test_every_field_of_an_item_lands_in_its_column() -> None:
         object_key="checkout_v2",
         object_name="checkout_v2",
         project="Web Shop",
+        project_name="Web Shop",
         environment="Production",
+        environment_name="Production",
         organization="org",
         location="Web Shop / Payments / Production",
         summary="turned on checkout_v2",
@@ -114,7 +147,7 @@ def test_odd_shapes_of_everything_else_are_borne(odd: Any) -> None:
     names = set(item(changeSetId="")) - {"auditLogId", "auditLogDateTime"}
     told = audit_event({**item(), **dict.fromkeys(names, odd)}, "org")
     assert told.action == told.vendor_action == "unknown"
-    assert told.actor_kind is ActorKind.SYSTEM
+    assert told.actor_kind is ActorKind.UNKNOWN
     assert told.object_kind is None
     assert told.location is None
 
@@ -123,13 +156,24 @@ def test_an_item_of_id_and_date_only_is_borne() -> None:
     assert audit_event({"auditLogId": 1, "auditLogDateTime": "2026-03-14T09:26:53Z"}, "org").vendor_id == "1"
 
 
-def test_an_item_without_a_person_was_made_by_the_vendor() -> None:
-    assert event(userEmail=None, userName="").actor_kind is ActorKind.SYSTEM
-    assert event(userEmail=None).actor_kind is ActorKind.MEMBER
+def test_only_who_has_an_address_is_known_to_be_a_person() -> None:
+    assert event(userName="").actor_kind is ActorKind.MEMBER
     assert event(userName="").actor_name is None
+    nobody = event(userEmail=None, userName="")
+    assert (nobody.actor_kind, nobody.actor_name) == (ActorKind.UNKNOWN, None)
+    named = event(userEmail=None)
+    assert (named.actor_kind, named.actor_name) == (ActorKind.UNKNOWN, "Mei Tanaka")
 
 
-def test_the_vocabulary_has_every_known_type_and_only_verbs_of_the_trail() -> None:
+def test_a_schedule_acts_by_itself_unless_a_person_is_named() -> None:
+    scheduled = "changeRequestAppliedOnSchedule"
+    assert event(auditLogTypeEnum=scheduled, userEmail=None, userName="").actor_kind is ActorKind.AUTOMATION
+    assert event(auditLogTypeEnum=scheduled).actor_kind is ActorKind.MEMBER
+
+
+def test_every_documented_type_has_a_verb_and_a_kind() -> None:
+    assert len(DOCUMENTED.split()) == 117
+    assert [name for name in DOCUMENTED.split() if name not in MEANINGS] == []
     assert len(MEANINGS) == 121
     assert all(isinstance(meaning.action, Action) and meaning.object_kind for meaning in MEANINGS.values())
 
@@ -144,7 +188,11 @@ def test_the_vocabulary_has_every_known_type_and_only_verbs_of_the_trail() -> No
         ("teamMemberPermissionGroupChanged", "role_changed", "member"),
         ("proxyConfigurationSecretRegenerated", "credential_rotated", "proxy"),
         ("organizationRemoved", "deleted", "organization"),
-        ("productOwnershipTransferred", "permissions_changed", "product"),
+        ("productOwnershipTransferred", "transferred", "project"),
+        ("permissionGroupChanged", "permissions_changed", "role"),
+        ("changeRequestApprovalDismissed", "dismissed", "change_request"),
+        ("twoFactorDisabledForMember", "credential_revoked", "member"),
+        ("settingTagRemoved", "tagged", "flag"),
     ],
 )
 def test_types_become_verbs_and_kinds(vendor_type: str, action: str, kind: str) -> None:
@@ -221,6 +269,7 @@ def test_details_of_another_form_are_not_guessed_at(details: str) -> None:
 def test_a_place_is_split_only_when_it_is_plain(where: str, project: str | None, environment: str | None) -> None:
     told = event(where=where)
     assert (told.project, told.environment, told.location) == (project, environment, where)
+    assert (told.project_name, told.environment_name) == (project, environment)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flagtrail.errors import UnexpectedResponse
 from flagtrail.event import Action, ActorKind, Event, Ref
 from flagtrail_launchdarkly.events import audit_event, audit_id_and_ms, flag_event, flag_event_id_and_ms
-from flagtrail_launchdarkly.vocabulary import SIGNIFICANCE, VERBS, WORDS, meaning, most_significant
+from flagtrail_launchdarkly.vocabulary import EITHER, KINDS, SIGNIFICANCE, WORDS, meaning, most_significant
 
 BASE = "https://app.launchdarkly.com"
 ANA = {"_id": "5c0ffee00000000000000001", "email": "ana.silva@fernweh.example", "firstName": "Ana", "lastName": "Silva"}
@@ -52,6 +52,65 @@ FLAG_EVENT: dict[str, Any] = {
 }
 
 
+# https://launchdarkly.com/docs/home/account/roles/role-actions, and four that only entries were seen with.
+DOCUMENTED = """
+    activateScimMember addExperimentToHoldout addReleasePipeline applyApprovalRequest approveDomainMatchedMember
+    approvePendingRequest bypassRequiredApproval cloneFlag copyFlagConfigFrom copyFlagConfigTo createAIConfig
+    createAIModelConfig createAccessToken createAgentGraph createAlert createAnnouncement createApplication
+    createApplicationVersion createApprovalRequest createAssignmentDataSource createCodeRefsRepository
+    createContextKind createDestination createDomainVerification createEnvironment createExperiment createFlag
+    createFlagLink createHoldout createIntegration createIpAllowlistEntry createLayer createMember createMetric
+    createMetricGroup createPendingRequest createProject createPromptSnippet createRelayAutoConfiguration
+    createReleasePipeline createReleasePolicy createRole createSamlConfig createScimConfig createSegment createTeam
+    createTemplate createTriggers createWebhook deactivateScimMember deleteAIConfig deleteAIConfigVariation
+    deleteAIModelConfig deleteAccessToken deleteAccount deleteAccountToken deleteAgentGraph deleteAlert
+    deleteAnnouncement deleteApplication deleteApplicationVersion deleteApprovalRequest deleteCodeRefsRepository
+    deleteContextInstance deleteDestination deleteDomainVerification deleteEnvironment deleteFlag deleteFlagLink
+    deleteIntegration deleteIpAllowlistEntry deleteMember deleteMetric deleteMetricGroup deleteProject
+    deletePromptSnippet deleteRelayAutoConfiguration deleteReleasePipeline deleteReleasePolicy deleteRole
+    deleteSamlConfig deleteScimConfig deleteSegment deleteSubscription deleteTeam deleteTemplate deleteTriggers
+    deleteWebhook denyPendingRequest getPaymentCard importEventData linkSegmentToView manageFlagFollowers
+    removeExperimentFromHoldout removeReleasePipeline replaceReleasePipeline resetAccessToken resetMemberMfa
+    resetRelayAutoConfiguration reviewApprovalRequest revokeSessions sendMfaRecoveryCode sendMfaRequest
+    stopMeasuredRolloutOnFlagFallthrough stopMeasuredRolloutOnFlagRule toggleFlag unlinkSegmentFromView
+    updateAIConfig updateAIConfigVariation updateAccessTokenDescription updateAccessTokenExpiry
+    updateAccessTokenName updateAccessTokenPolicy updateAccountOwner updateAccountToken updateAccountTokenLimit
+    updateAgentGraph updateAlertConfiguration updateAlertOn updateAnalysisType updateAnnouncement updateApiKey
+    updateApplicationDescription updateApplicationKind updateApplicationMaintainer updateApplicationVersionName
+    updateApplicationVersionSupport updateApprovalRequest updateApprovalSettings updateArchived
+    updateAssignmentDataSource updateAvailabilityForExperiments updateBasePermissions updateBillingContact
+    updateClientSideFlagAvailability updateCodeRefsRepositoryBranches updateCodeRefsRepositoryConfiguration
+    updateCodeRefsRepositoryName updateCodeRefsRepositoryOn updateColor updateConfiguration updateConfirmChanges
+    updateContextKind updateCritical updateCustomRole updateDefaultClientSideAvailability
+    updateDefaultReleasePipeline updateDefaultTrackEvents updateDeprecated updateDescription
+    updateDomainVerification updateErrorStatus updateEventDefault updateEventKey updateExcluded updateExperiment
+    updateExperimentArchived updateExpiringTargets updateFallthrough updateFallthroughWithMeasuredRollout
+    updateFeatureWorkflows updateFlagConfigMigrationSettings updateFlagCustomProperties updateFlagDefaultVariations
+    updateFlagLink updateFlagRuleDescription updateFlagSalt updateFlagVariations updateGlobalArchived
+    updateHoldoutDescription updateHoldoutMethodology updateHoldoutName updateHoldoutRandomizationUnit
+    updateHoldoutStatus updateIncludeInSnippet updateIncludeInSnippetByDefault updateIncluded
+    updateIpAllowlistEnabled updateIpAllowlistEntry updateLayer updateLayerConfiguration updateLifecycleSettings
+    updateMaintainer updateMeasuredRolloutConfiguration updateMemberRoleAttributes updateMembers
+    updateMetricDenominator updateMetricGroupDescription updateMetricGroupMaintainer updateMetricGroupMetrics
+    updateMetricGroupName updateMetricGroupTags updateMobileKey updateName updateNumeric updateNumericSuccess
+    updateNumericUnit updateObservabilitySettings updateOffVariation updateOn updateOrganization updatePaymentCard
+    updatePendingRequest updatePolicy updatePrerequisites updateProjectFlagDefaults updateProjectName
+    updatePromptSnippet updateQuery updateRandomizationUnits updateRelayAutoConfigurationName
+    updateRelayAutoConfigurationPolicy updateReleasePhaseStatus updateReleasePipelineDescription
+    updateReleasePipelineName updateReleasePipelinePhase updateReleasePipelinePhaseName updateReleasePipelineTags
+    updateReleasePolicy updateReleasePolicyRank updateRequireComments updateRequireMfa updateRole updateRules
+    updateRulesWithMeasuredRollout updateSamlDecryptionEnabled updateSamlDefaultRole updateSamlEnabled
+    updateSamlLogoutUrl updateSamlRequestSigningEnabled updateSamlRequireSso updateSamlSsoUrl
+    updateSamlX509Certificate updateSamlX509KeystoreId updateScheduledChanges updateSecret updateSecureMode
+    updateSelector updateSessionDuration updateSessionRefresh updateStatements updateSubscription updateTag
+    updateTags updateTargets updateTeamCustomRoles updateTeamDescription updateTeamMembers updateTeamName
+    updateTeamPermissionGrants updateTemporary updateTokens updateTrackEvents updateTriggers updateTtl
+    updateUnitAggregationType updateUrl updateUrls updateVariationJsonSchema updateViewAssociationRequirements
+    updateWindowOffset validateConnection viewError viewIpAllowlist viewLog viewPendingRequest viewProject
+    viewSdkKey viewSession viewTeam viewTemplate viewTrace
+"""
+
+
 def entry(**changes: Any) -> Event:
     return audit_event({**ENTRY, **changes}, BASE)
 
@@ -75,6 +134,7 @@ def test_every_field_of_an_entry_lands_in_its_column() -> None:
         object_name="Checkout v2",
         project="web",
         environment="production",
+        environment_name="Production",
         organization="61f0c2a4b7d39e5508ac417b",
         summary="turned on the flag Checkout v2 in Production",
         comment="TRAVEL-4312",
@@ -145,6 +205,14 @@ def test_an_app_is_the_actor() -> None:
 def test_nobody_named_is_nobody_guessed() -> None:
     event = entry(member=None)
     assert (event.actor_kind, event.actor_id, event.actor_name) == (ActorKind.UNKNOWN, None, None)
+    event = entry(member=None, subject={"_links": {}, "name": "Cleaner", "avatarUrl": ""})
+    assert (event.actor_kind, event.actor_id, event.actor_name) == (ActorKind.UNKNOWN, None, "Cleaner")
+
+
+def test_what_an_outside_tool_triggered_is_automation() -> None:
+    event = entry(member=None, triggerBody={"eventName": "error rate", "url": "https://monitor.fernweh.example/7"})
+    assert (event.actor_kind, event.actor_name) == (ActorKind.AUTOMATION, None)
+    assert entry(triggerBody={"eventName": "error rate"}).actor_kind is ActorKind.MEMBER
 
 
 def test_a_member_without_a_name_goes_by_the_e_mail_address() -> None:
@@ -163,9 +231,12 @@ def test_a_member_without_a_name_goes_by_the_e_mail_address() -> None:
         ("updateOn", "", Action.TOGGLED),
         ("updateGlobalArchived", "archived the flag", Action.ARCHIVED),
         ("updateGlobalArchived", "restored the flag", Action.RESTORED),
+        ("updateGlobalArchived", "updated the flag", Action.TOGGLED),
+        ("updateDeprecated", "deprecated the flag", Action.DEPRECATED),
+        ("updateDeprecated", "", Action.TOGGLED),
         ("reviewApprovalRequest", "approved changes to the flag", Action.APPROVED),
         ("reviewApprovalRequest", "declined changes to the flag", Action.REJECTED),
-        ("reviewApprovalRequest", "reviewed changes", Action.UPDATED),
+        ("reviewApprovalRequest", "reviewed changes", Action.REVIEWED),
         ("createFlag", "", Action.CREATED),
         ("createTriggers", "", Action.SETTINGS_CHANGED),
         ("deleteFlag", "", Action.DELETED),
@@ -176,10 +247,16 @@ def test_a_member_without_a_name_goes_by_the_e_mail_address() -> None:
         ("updateTag", "", Action.TAGGED),
         ("updateDescription", "", Action.DESCRIBED),
         ("updateFallthrough", "", Action.ROLLOUT_CHANGED),
-        ("updateFlagRuleDescription\t", "", Action.TARGETING_CHANGED),
+        ("updateFlagRuleDescription\t", "", Action.DESCRIBED),
         ("updateApiKey", "", Action.CREDENTIAL_ROTATED),
         ("viewSdkKey", "", Action.VIEWED),
-        ("updateSomethingNew", "", Action.UPDATED),
+        ("validateConnection", "", Action.TESTED),
+        ("updateMaintainer", "", Action.TRANSFERRED),
+        ("updateTeamMembers", "", Action.MEMBERS_CHANGED),
+        ("resetMemberMfa", "", Action.CREDENTIAL_REVOKED),
+        ("bypassRequiredApproval", "", Action.BYPASSED),
+        ("updateSomethingNew", "", None),
+        ("createSomethingOnAFlag", "", None),
         ("frobnicate", "", None),
         ("created", "", None),
     ],
@@ -197,7 +274,10 @@ def test_an_unknown_action_keeps_the_vendors_word() -> None:
 def test_several_actions_are_all_kept_and_the_most_significant_one_is_the_action() -> None:
     event = entry(accesses=accesses("updateTags", "updateFallthrough", "updateOn", "updateTags"))
     assert (event.action, event.vendor_action) == (Action.TURNED_ON, "updateTags,updateFallthrough,updateOn")
-    assert most_significant(["updateTags", "updateName"]) == Action.TAGGED
+    assert most_significant(["updateTags", "updateName"]) == Action.RENAMED
+    assert most_significant(["updateOn", "updateGlobalArchived"], "archived the flag") == Action.ARCHIVED
+    assert most_significant(["bypassRequiredApproval", "updateOn"], "turned off the flag") == Action.TURNED_OFF
+    assert most_significant(["bypassRequiredApproval", "applyApprovalRequest"]) == Action.BYPASSED
     assert most_significant(["frobnicate", "updateTargets"]) == Action.TARGETING_CHANGED
 
 
@@ -207,10 +287,52 @@ def test_an_entry_without_actions_is_not_refused() -> None:
 
 
 def test_the_tables_name_each_action_once() -> None:
-    words = [word for text in WORDS.values() for word in text.split()]
+    words = [word for text in (*WORDS.values(), *(either.words for either in EITHER)) for word in text.split()]
     assert len(words) == len(set(words))
+    decided = {action for either in EITHER for action in (either.undecided, *either.decided.values())}
     assert len(SIGNIFICANCE) == len(set(SIGNIFICANCE))
-    assert all(start.endswith(" ") for starts in VERBS.values() for start, _ in starts)
+    assert set(SIGNIFICANCE) == decided | set(WORDS)
+
+
+def test_every_action_that_is_documented_has_a_verb() -> None:
+    assert len(DOCUMENTED.split()) == 272
+    assert [word for word in DOCUMENTED.split() if meaning(word) is None] == []
+
+
+@pytest.mark.parametrize("kind", ["service-token", "token"])
+def test_a_kind_of_object_has_one_name_whatever_the_vendor_calls_it(kind: str) -> None:
+    assert entry(kind=kind).object_kind == "access_token"
+    told = entry(kind="", target=None, accesses=[{"action": "updateOrganization", "resource": "acct"}], titleVerb="")
+    assert (told.object_kind, told.summary) == (
+        "organization",
+        "settings changed the organization Checkout v2 in Production",
+    )
+    assert entry(kind="hologram").object_kind == "hologram"
+    assert len(KINDS) > 30
+
+
+WEB = {"_links": {}, "name": "Web Shop", "resource": "proj/web"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "parent", "project", "environment"),
+    [
+        (FLAG, "Checkout v2", ENTRY["parent"], None, "Production"),
+        ("proj/web", "Web Shop", None, "Web Shop", None),
+        ("proj/web:env/production;eu", "Production", WEB, "Web Shop", "Production"),
+        ("proj/web:env/production", "Production", None, None, "Production"),
+        ("proj/web:metric/bookings", "Bookings", WEB, "Web Shop", None),
+        (FLAG, "Checkout v2", {"name": "Test", "resource": "proj/web:env/test"}, None, None),
+        (FLAG, "Checkout v2", {"name": "Test", "resource": None}, None, None),
+        ("proj/*:env/*", "Everything", None, None, None),
+        ("env/", "Nowhere", None, None, None),
+    ],
+)
+def test_names_of_places_are_told_only_by_the_entry_itself_and_by_its_parent(
+    resource: str, name: str, parent: Any, project: str | None, environment: str | None
+) -> None:
+    event = entry(name=name, target=None, accesses=[{"action": "updateTags", "resource": resource}], parent=parent)
+    assert (event.project_name, event.environment_name) == (project, environment)
 
 
 def test_a_change_in_several_environments_belongs_to_none_of_them() -> None:

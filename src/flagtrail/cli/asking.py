@@ -31,7 +31,8 @@ from flagtrail.errors import ConfigError
 from flagtrail.exports.columns import COLUMNS
 from flagtrail.fields import like
 from flagtrail.language import parse
-from flagtrail.query import Query, QueryError, cursor_of, event, place_of
+from flagtrail.people import People
+from flagtrail.query import Query, QueryError, cursor_of, event, expanded, place_of
 from flagtrail.query import events as find_events
 from flagtrail.store import Store
 
@@ -56,8 +57,11 @@ class Typed(NamedTuple):
     where: Mapping[str, Any]
 
 
-def asked_by(typed: Typed) -> Query:
-    """Return the question that was typed, in the zone that was; raises ConfigError, also for what is said twice."""
+def asked_by(typed: Typed, people: People) -> Query:
+    """Return the question that was typed, in the zone that was, for all that its persons go by.
+
+    Raises ConfigError, also for what is said twice.
+    """
     use_zone(typed.zone)
     try:
         query = parse(typed.text or "", datetime.now(UTC), reading_zone())
@@ -72,7 +76,7 @@ def asked_by(typed: Typed) -> Query:
         raise ConfigError(str(error)) from None
     if query.since and query.until and query.since >= query.until:
         raise ConfigError(f"--since {typed.since or 'of the query'} is not before --until {typed.until or 'of it'}")
-    return query
+    return expanded(query, people.identities)
 
 
 def events(
@@ -86,8 +90,8 @@ def events(
             raise ConfigError(f"--after: {error}") from None
     if envelope and output is not Form.JSON:
         raise ConfigError("--envelope goes with -o json; the other forms hold events and nothing else")
-    query = replace(asked_by(typed), limit=limit + 1 if limit else 0, after=after)
     settings = load(config)
+    query = replace(asked_by(typed, settings.people()), limit=limit + 1 if limit else 0, after=after)
     configured = [each.name for each in settings.source]
     with open_store(config) as store:
         check_known(store, query)

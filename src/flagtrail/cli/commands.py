@@ -512,6 +512,6 @@ def demo(
 
 
 COMMANDS = (
-    init, check, sync, backfill, run, serve, verify, events, count, show, export, sql, around, state,
-    status, connectors, demo,
+    init, check, sync, backfill, run, serve, verify, events, count, show, around, state, export, sql, status,
+    connectors, demo,
 )  # fmt: skip

@@ -32,9 +32,10 @@ def count(
     linked: bool,
 ) -> None:
     """Count the events of a question, and show the groups."""
-    query = asked_by(Typed(text, since, until, zone, {"linked": linked}))
+    settings = load(config)
+    query = asked_by(Typed(text, since, until, zone, {"linked": linked}), settings.people())
     names = [name.strip() for each in by for name in each.split(",") if name.strip()]
-    configured = [each.name for each in load(config).source]
+    configured = [each.name for each in settings.source]
     with open_store(config) as store:
         check_known(store, query)
         try:

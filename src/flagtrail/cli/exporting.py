@@ -24,12 +24,12 @@ EACH = 500  # events, between two movements of the bar
 def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool, **where: Any) -> None:
     """Write the events that are asked for; `where` holds what a `Typed` does, each filter by its name."""
     text, since, until, zone = (where.pop(name) for name in ("query", "since", "until", "zone"))
-    query = replace(asked_by(Typed(text, since, until, zone, where)), limit=0)
+    settings = load(config)
+    query = replace(asked_by(Typed(text, since, until, zone, where), settings.people()), limit=0)
     if place is not None and str(place) == "-":
         place = None
     _check(form, place)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, and leaves no half file behind
-    settings = load(config)
     with open_store(config) as store:
         check_known(store, query)
         rows = Counting(find_events(store, query))

@@ -9,6 +9,7 @@ from typing import Any
 from flagtrail.cli.asking import Typed, asked_by, check_known, open_store
 from flagtrail.cli.options import Form
 from flagtrail.cli.showing import events_table, out, say, write_bytes
+from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.exports import Format, lines
 from flagtrail.follow import AT_ONCE, follow, number_of, position_of, start
@@ -21,7 +22,7 @@ def events(typed: Typed, limit: int, after: str | None, output: Form, config: Pa
     """Show the last events, or those after a position, and then each one as it is stored, until interrupted."""
     if output is Form.JSON:
         raise ConfigError("--follow has no end, as a JSON list would need: write -o jsonl")
-    query = replace(asked_by(typed), oldest_first=False)
+    query = replace(asked_by(typed, load(config).people()), oldest_first=False)
     if after is not None:
         try:
             number_of(after)

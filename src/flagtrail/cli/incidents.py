@@ -41,7 +41,7 @@ def around(
             print_json(found.as_dict())
         else:
             _show_around(found)
-        _note(store, config)
+        _note(store, Query(since=found.since, until=min(found.until, now)), config)
 
 
 def state(flag: str, at: str, output: Simple | None, config: Path | None, **where: str | None) -> None:
@@ -78,10 +78,9 @@ def _span(option: str, text: str) -> timedelta:
         raise ConfigError(f"{option}: {error}, or 0") from None
 
 
-def _note(store: Store, config: Path | None) -> None:
+def _note(store: Store, query: Query, config: Path | None) -> None:
     """Say how far the table can be trusted, in the words of `flagtrail events`."""
-    configured = [source.name for source in load(config).source]
-    say(trust(completeness(store, Query(), configured=configured)))
+    say(trust(completeness(store, query, configured=[source.name for source in load(config).source])))
 
 
 def _show_around(found: Around) -> None:

@@ -8,9 +8,9 @@ from flagtrail.window import iso
 
 COLUMNS = ("id", "occurred_at", "source", "vendor", "stream", "vendor_id", "actor_kind", "actor_id", "actor_name",
            "actor_email", "action", "vendor_action", "object_kind", "object_key", "object_name", "project",
-           "environment", "organization", "location", "summary", "comment", "changes", "impact", "truncated",
-           "provisional", "change_set", "related_event", "url", "first_seen_at", "revision", "vanished_at",
-           "vanished_reason")  # fmt: skip
+           "project_name", "environment", "environment_name", "organization", "location", "summary", "comment",
+           "changes", "impact", "truncated", "provisional", "change_set", "related_event", "url", "first_seen_at",
+           "revision", "vanished_at", "vanished_reason")  # fmt: skip
 INSTANTS = ("occurred_at", "first_seen_at", "vanished_at")
 BOOLEANS = ("truncated", "provisional")
 INTEGERS = ("revision",)

@@ -1,4 +1,4 @@
 """The schema's history; each step is a file in `versions`, run by Alembic when flagtrail starts."""
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+KNOWN = tuple(f"{number:04}" for number in range(1, 9))
 HEAD = KNOWN[-1]

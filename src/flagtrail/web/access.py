@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from starlette.concurrency import run_in_threadpool
 
 from flagtrail.errors import ConfigError, StoreError
+from flagtrail.people import People
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
 from flagtrail.tokens import EXPORT, READ, check, note_use, tokens
@@ -29,11 +30,12 @@ bearer = HTTPBearer(auto_error=False, description="a token that `flagtrail token
 
 @dataclass(slots=True)
 class Trail:
-    """What requests are answered from: the store, the settings, the names of the configured sources, and the gates."""
+    """What requests are answered from: the store, the settings, the configured sources and people, and the gates."""
 
     store: Store
     settings: ServeSettings
     configured: tuple[str, ...] = ()
+    people: People = field(default_factory=People)
     live: Gate = field(init=False)
     exports: Gate = field(default_factory=lambda: Gate(EXPORTS, "exports"))
     noted: dict[str, float] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from flagtrail import __version__
+from flagtrail.people import People
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
 from flagtrail.web import counts, coverage, docs, events, live, moments
@@ -21,7 +22,7 @@ AT_ONCE = 8  # questions; with the exports they take fewer connections than the 
 ABOUT = "One trail of every feature-flag change, whichever vendor made it. Times without a zone are UTC."
 
 
-def app(store: Store, settings: ServeSettings, configured: Iterable[str] = ()) -> FastAPI:
+def app(store: Store, settings: ServeSettings, configured: Iterable[str] = (), people: People | None = None) -> FastAPI:
     """Return the API of a store as an ASGI app; `configured` are the names of the sources that there should be."""
 
     @asynccontextmanager
@@ -33,7 +34,7 @@ def app(store: Store, settings: ServeSettings, configured: Iterable[str] = ()) -
         title="flagtrail", version=__version__, description=ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
         lifespan=life, redirect_slashes=False,
     )  # fmt: skip
-    made.state.trail = Trail(store, settings, tuple(configured))
+    made.state.trail = Trail(store, settings, tuple(configured), people or People())
     first = APIRouter(prefix="/api/v1", dependencies=[Depends(said_once)])
     for subject in (events, counts, coverage, moments, live):
         first.include_router(subject.router)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flagtrail.completeness import Completeness, completeness
 from flagtrail.fields import BY_NAME
 from flagtrail.language import parse
-from flagtrail.question import Query, QueryError, keywords, place_of
+from flagtrail.question import Query, QueryError, expanded, keywords, place_of
 from flagtrail.web.access import Trail
 from flagtrail.web.problems import Refused, parameters
 from flagtrail.when import parse_moment, parse_span
@@ -78,8 +78,11 @@ class PageFilters(Filters):
     )
 
 
-def question(asked: Filters) -> Query:
-    """Return what is asked for, in any order and without a limit; raises QueryError, or Refused."""
+def question(trail: Trail, asked: Filters) -> Query:
+    """Return what is asked for, in any order and without a limit; raises QueryError, or Refused.
+
+    An actor stands for every identity of the person that the config tells of.
+    """
     now = datetime.now(UTC)
     said = parse(asked.q, now, UTC) if asked.q else Query()
     where = {name: getattr(asked, "is_" if name == "is" else name) for name in BY_NAME}
@@ -94,12 +97,12 @@ def question(asked: Filters) -> Query:
         query = replace(query, text=asked.text)
     if query.since and query.until and query.since >= query.until:
         raise Refused(422, "since is not before until")
-    return query
+    return expanded(query, trail.people.identities)
 
 
-def page(asked: PageFilters) -> Query:
+def page(trail: Trail, asked: PageFilters) -> Query:
     """Return what a page of events is asked for, with one event more than it holds."""
-    query = question(asked)
+    query = question(trail, asked)
     if asked.sort and query.oldest_first and asked.sort != "oldest":
         raise Refused(422, "sort stands both in q and beside it; say it once")
     if asked.after is not None:

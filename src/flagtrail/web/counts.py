@@ -43,7 +43,7 @@ class CountFilters(Filters):
 @router.get("/histogram", response_model=Histogram, dependencies=[reads])
 def histogram(trail: Asked, asked: Annotated[HistogramFilters, Query()]) -> Response:
     """Return how many events happened in each span of time; spans begin at multiples of their length since 1970."""
-    query = question(asked)
+    query = question(trail, asked)
     bucket = span(asked.bucket, "bucket", most=timedelta(days=366))
     if query.since is None and bucket < DAY:
         raise Refused(422, "bucket: spans shorter than 1d need a `since`")
@@ -67,7 +67,7 @@ def histogram(trail: Asked, asked: Annotated[HistogramFilters, Query()]) -> Resp
 @router.get("/count", response_model=Count, dependencies=[reads])
 def count(trail: Asked, asked: Annotated[CountFilters, Query()]) -> Response:
     """Return how many events there are by some dimensions; what `top` leaves out is told."""
-    query, zone = question(asked), _zone(asked.zone)
+    query, zone = question(trail, asked), _zone(asked.zone)
     with within(trail.settings.timeout.total_seconds()):
         found = store_query.count(trail.store, query, asked.by, asked.top, zone)
         told = complete(trail, query)

@@ -34,7 +34,7 @@ class ExportFilters(Filters):
 @router.get("/events", response_model=Events, dependencies=[reads])
 def events(trail: Asked, asked: Annotated[PageFilters, Query()]) -> Response:
     """Return a page of events, newest first, with how complete it is; `next` goes on where it ends."""
-    wanted = page(asked)
+    wanted = page(trail, asked)
     with within(trail.settings.timeout.total_seconds()):
         found = list(store_query.events(trail.store, wanted))
         told = complete(trail, wanted)
@@ -74,7 +74,7 @@ def export(trail: Asked, asked: Annotated[ExportFilters, Query()]) -> Response:
     """
     if asked.format not in FORMS:
         raise Refused(422, f"format: {asked.format} is no stream; `flagtrail export --format {asked.format}` writes it")
-    wanted = question(asked)
+    wanted = question(trail, asked)
 
     def chunks(flag: Flag) -> Iterator[bytes]:
         return together(lines(asked.format, store_query.events(trail.store, wanted)), flag)

@@ -51,7 +51,7 @@ def live(trail: Asked, asked: Annotated[LiveFilters, Query()], last_event_id: Po
 
     Events come in the order of storing: a change that is read late comes late, and none is left out.
     """
-    wanted = replace(question(asked), oldest_first=False)
+    wanted = replace(question(trail, asked), oldest_first=False)
     place = last_event_id or asked.after
     if place is not None and not _is_position(place):
         raise Refused(422, "Last-Event-ID: this is no id that was sent from here")

@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from flagtrail.errors import FlagtrailError
+from flagtrail.people import People
 from flagtrail.serving import Address, ServeSettings
 from flagtrail.store import Store
 from flagtrail.web.access import Trail, require_tokens
@@ -25,8 +26,12 @@ log = structlog.get_logger()
 class Server:
     """The API, until `stop`: it has a store of its own, so that who asks never waits for who stores."""
 
-    def __init__(self, url: str, settings: ServeSettings, configured: Iterable[str] = (), again: float = AGAIN) -> None:
+    def __init__(
+        self, url: str, settings: ServeSettings, configured: Iterable[str] = (), people: People | None = None,
+        again: float = AGAIN,
+    ) -> None:  # fmt: skip
         self.url, self.settings, self.configured, self.again = url, settings, tuple(configured), again
+        self.people = people
         self.address: Address | None = None
         self.listens = threading.Event()
         self._stopped = threading.Event()
@@ -69,7 +74,7 @@ class Server:
     def _serve(self) -> None:
         with listening(self.settings.listen) as sock, Store(self.url, create=False) as store:
             require_tokens(store, self.settings)
-            made = app(store, self.settings, self.configured)
+            made = app(store, self.settings, self.configured, self.people)
             self._trail = made.state.trail
             # HTTP/1.1 only, no proxy's headers believed, nothing said about the software.
             config = uvicorn.Config(

@@ -260,8 +260,7 @@ def test_a_question_that_takes_too_long_is_ended_by_the_database(url: str, monke
     }
 
     def endless(store: Store, wanted: Query) -> Iterator[dict[str, Any]]:
-        from flagtrail.people import People, PersonSettings
-from flagtrail.query import reading
+        from flagtrail.query import reading
 
         with reading(store) as connection:
             connection.exec_driver_sql(slow[connection.dialect.name])

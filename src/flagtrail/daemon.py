@@ -112,6 +112,7 @@ class Daemon:
         """Verify what is due of one source, and fetch full forms of entries; what goes wrong is logged."""
         name = session.source.name
         try:
+            self.store.gather()
             self.store.write_back()
             for stream in aging(self.store, name):
                 log.warning("entries_age_out", source=name, stream=stream.state.stream, at=str(stream.ages_out_at))

@@ -17,7 +17,8 @@ class Effect(StrEnum):
 _BY_EFFECT = {
     Effect.SERVED: (
         A.TURNED_ON, A.TURNED_OFF, A.TOGGLED, A.TARGETING_CHANGED, A.ROLLOUT_CHANGED, A.VARIATION_CHANGED,
-        A.VALUE_CHANGED, A.ARCHIVED, A.RESTORED, A.DELETED, A.COPIED, A.APPLIED, A.CREDENTIAL_ROTATED,
+        A.VALUE_CHANGED, A.ARCHIVED, A.RESTORED, A.DELETED, A.COPIED, A.APPLIED, A.BYPASSED, A.CREDENTIAL_ROTATED,
+        A.CREDENTIAL_REVOKED,
     ),
     Effect.POSSIBLE: (
         A.UPDATED, A.SETTINGS_CHANGED, A.CONNECTED, A.DISCONNECTED, A.ACTIVATED, A.DEACTIVATED, A.REMOVED, A.REORDERED,
@@ -26,27 +27,24 @@ _BY_EFFECT = {
     Effect.NONE: (
         A.CREATED, A.RENAMED, A.DESCRIBED, A.TAGGED, A.DEPRECATED, A.REQUESTED, A.APPROVED, A.REJECTED, A.SCHEDULED,
         A.CLOSED, A.COMMENTED, A.INVITED, A.JOINED, A.LEFT, A.ROLE_CHANGED, A.PERMISSIONS_CHANGED, A.VIEWED,
+        A.REVIEWED, A.TESTED, A.TRANSFERRED, A.DISMISSED, A.NOTIFIED, A.MEMBERS_CHANGED,
     ),
 }  # fmt: skip
 EFFECTS: dict[str, Effect] = {str(action): effect for effect, actions in _BY_EFFECT.items() for action in actions}
 """What each verb of the trail may do; a verb that is not here may do anything."""
-# Verbs of a wider vocabulary.
-EFFECTS |= dict.fromkeys(
-    ("reviewed", "tested", "transferred", "dismissed", "notified", "members_changed"), Effect.NONE
-) | {"bypassed": Effect.SERVED}
 
 OF_KIND: dict[str, dict[str, Effect]] = {
     "segment": {"updated": Effect.SERVED, "reordered": Effect.SERVED},
     "change_request": {"updated": Effect.NONE, "deleted": Effect.NONE},
-    "approval-request": {"updated": Effect.NONE, "deleted": Effect.NONE},
+    "approval_request": {"updated": Effect.NONE, "deleted": Effect.NONE},
 }
 """Verbs that mean more, or less, for one kind of object."""
 
 BYSTANDERS = frozenset({
     "account", "member", "team", "role", "invitation", "join_request", "permission_group", "organization",
-    "webhook", "tag", "code_reference", "code-reference-repository", "token", "service-token", "access_token",
+    "webhook", "tag", "code_reference", "code_reference_repository", "token", "access_token",
     "integration", "integration_link", "domain", "single_sign_on", "provisioning", "sync_group", "signing_key",
-    "proxy_notification", "metric", "metric-group", "view", "destination", "template", "announcement", "application",
+    "proxy_notification", "metric", "metric_group", "view", "destination", "template", "announcement", "application",
 })  # fmt: skip
 """Kinds of objects that serve nothing to anybody, whatever is done to them."""
 

@@ -5,6 +5,7 @@ at one by one by whoever asks, so that an answer never depends on how far this h
 an event that is changed or deleted out of the counts and let it wait, also when somebody else's SQL did it.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -22,6 +23,7 @@ from flagtrail.search import ACTOR, FREQUENT_COLUMNS, MARKED, OBJECT, SELDOM_COL
 from flagtrail.window import to_ms
 from flagtrail.words import words
 
+LONGEST = 3.0  # seconds of gathering before whoever stores goes on
 AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quickly enough one by one
 REMEMBERED = 10_000  # values that are known to be there
 PLACES = ("project_name", "environment_name")
@@ -68,14 +70,18 @@ class Gathering:
         self._known: set[tuple[str, str]] = set()
 
     def stored(self, events: int) -> None:
-        """Take note of events that were stored, and gather them once they are enough."""
+        """Take note of events that were stored, and gather for a while once they are enough.
+
+        After an upgrade that makes everything anew, millions may wait: whoever stores is not kept for so long.
+        """
         if self._stored is None:
             with self._engine.connect() as connection:
                 self._stored = backlog(connection)
         else:
             self._stored += events
-        if self._stored >= AT_ONCE:
-            self.catch_up()
+        until = time.monotonic() + LONGEST
+        while self._stored >= AT_ONCE and time.monotonic() < until:
+            self._stored = self._stored - AT_ONCE if self.step() else 0
 
     def catch_up(self) -> None:
         """Gather what is stored by now."""

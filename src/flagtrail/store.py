@@ -140,6 +140,11 @@ class Store:
 
             structlog.get_logger().warning("gathering_failed", error=str(error))
 
+    def gather(self) -> None:
+        """Gather for some seconds what waits for it, as it does after an upgrade that makes counts and indexes anew."""
+        with guarded(self.shown):
+            self.gathering.stored(0)
+
     def write_back(self) -> None:
         """Let SQLite's file hold all that its log holds, as far as nobody reads just then."""
         if self.engine.dialect.name == "sqlite":

@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from flagtrail.store import Store
 from flagtrail.testing.simulator import Simulator
@@ -35,10 +37,10 @@ def free() -> str:
 
 
 @contextmanager
-def running(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def running(folder: Path, *words: str, token: str = "") -> Iterator[subprocess.Popen[str]]:
     """Run flagtrail in a folder until the block ends."""
     started = subprocess.Popen(
-        [*COMMAND, *words], cwd=folder, env=environment(TOKEN="made-up"), stderr=subprocess.PIPE, text=True
+        [*COMMAND, *words], cwd=folder, env=environment(TOKEN=token), stderr=subprocess.PIPE, text=True
     )
     try:
         yield started
@@ -149,9 +151,7 @@ def test_another_address_needs_a_token_and_one_that_is_taken_is_told(
 def test_tokens_are_made_listed_and_revoked(flagtrail: Flagtrail, trail: str) -> None:
     made = flagtrail("token", "create", "siem", "--scope", "export", "--expires", "90d")
     assert re.fullmatch(r"flagtrail_[0-9a-f]{12}_[A-Za-z0-9_-]{43}\n", made.stdout)
-    for words in (["create", "siem"], ["create", "x", "--scope", "write"], ["create", "x", "--expires", "soon"],
-                  ["revoke", "nobody"]):  # fmt: skip
-        assert flagtrail("token", *words).returncode == 2
+    assert "--expires: 'soon' is not a span" in flagtrail("token", "create", "x", "--expires", "soon").stderr
     assert flagtrail("token", "revoke", "siem").returncode == 0
     [row] = json.loads(flagtrail("token", "list", "-o", "json").stdout)
     assert (row["name"], row["scopes"], row["usable"]) == ("siem", ["export"], False)
@@ -162,9 +162,9 @@ def test_the_daemon_serves_and_ends_in_time_though_somebody_listens(
     tmp_path: Path, vendors: dict[str, Simulator]
 ) -> None:
     address = free()
-    source = SOURCE.format(vendors["acme-launchdarkly"].url)
+    source, token = SOURCE.format(vendors["acme-launchdarkly"].url), token_of(vendors)
     (tmp_path / "flagtrail.toml").write_text(f'[serve]\nlisten = "{address}"\n{source}', encoding="utf-8")
-    with running(tmp_path, "run") as daemon:
+    with running(tmp_path, "run", token=token) as daemon:
         assert answered(address).status_code == 200
         listening = threading.Event()
 
@@ -182,13 +182,35 @@ def test_the_daemon_serves_and_ends_in_time_though_somebody_listens(
 
 
 def test_the_daemon_reads_although_it_cannot_serve(tmp_path: Path, vendors: dict[str, Simulator]) -> None:
-    source = SOURCE.format(vendors["acme-launchdarkly"].url)
+    source, token = SOURCE.format(vendors["acme-launchdarkly"].url), token_of(vendors)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         (tmp_path / "flagtrail.toml").write_text(f'[serve]\nlisten = "{listen}"\n{source}', encoding="utf-8")
-        with running(tmp_path, "run") as daemon:
-            time.sleep(4)
-            log = [json.loads(line) for line in ended(daemon).splitlines()]
+        with running(tmp_path, "run", token=token) as daemon:
+            log = list(until_it_read(daemon))
+            ended(daemon)
     [failed] = [line for line in log if line["event"] == "serving_failed"]
     assert failed["error"].startswith("Address already in use")
-    assert any(line["event"] == "tick" and line["new"] for line in log)
+
+
+def token_of(vendors: dict[str, Simulator]) -> str:
+    """Return the credential that the simulated LaunchDarkly takes."""
+    token = vendors["acme-launchdarkly"].settings()["token"]
+    assert isinstance(token, SecretStr)
+    return token.get_secret_value()
+
+
+def until_it_read(daemon: subprocess.Popen[str]) -> Iterator[Any]:
+    """Yield lines of a daemon's log until it has stored something and has tried to serve."""
+    read = failed = False
+    assert daemon.stderr is not None
+    late = threading.Timer(60, daemon.kill)
+    late.start()
+    for text in daemon.stderr:
+        line = json.loads(text)
+        read = read or bool(line.get("new"))  # of a tick, or of older gaps
+        failed = failed or line["event"] == "serving_failed"
+        yield line
+        if read and failed:
+            late.cancel()
+            return

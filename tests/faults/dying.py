@@ -27,12 +27,12 @@ CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.dying"])
 
 
-def killed_at_every_step(work: Callable[..., None], *arguments: Any, first: int = 1) -> Any:
+def killed_at_every_step(work: Callable[..., None], *arguments: Any, first: int = 1, each: int = 1) -> Any:
     """Run something in processes that are killed at its first step, at its second, and so on; yield after each kill.
 
-    It ends with a process that came to its end.
+    It ends with a process that came to its end. Only `each` so many-th step is one, counted from the first.
     """
-    for number in count(first):
+    for number in count(first, each):
         process = CONTEXT.Process(target=work, args=(number, *arguments))
         process.start()
         process.join(60)

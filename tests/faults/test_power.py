@@ -160,6 +160,9 @@ class Driver:
     def create_function(self, name: str, count: int, function: Any, **more: Any) -> None:
         self._connection.create_scalar_function(name, function, count)
 
+    def set_progress_handler(self, handler: Any, steps: int) -> None:
+        self._connection.set_progress_handler(handler, steps)
+
     def commit(self) -> None:
         if self._connection.in_transaction:
             self.execute("COMMIT")

@@ -16,7 +16,7 @@ from flagtrail.connector import Stream
 from flagtrail.counts import count_by_stream
 from flagtrail.database import writing
 from flagtrail.event import Event, Ref
-from flagtrail.gather import Gathering, rebuild
+from flagtrail.gather import Gathering, backlog, rebuild
 from flagtrail.holdings import mark_vanished
 from flagtrail.query import SPANS, Query, count, cursor_of, events, histogram
 from flagtrail.rows import Reading
@@ -322,6 +322,28 @@ def test_a_cursor_that_is_none_is_refused(store: Store) -> None:
         if cursor:
             with pytest.raises(ValueError, match="is no cursor"):
                 list(events(store, Query(after=cursor)))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_gathering_ends_in_time_and_is_gone_on_with(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    mess = Mess(store, 9)
+    for _ in range(30):
+        mess.write()
+    rebuild(store.engine)
+    with writing(store.engine) as connection:  # as an upgrade does
+        gather._forget(connection)
+        waiting = backlog(connection)
+    assert waiting > 3 * gather.AT_ONCE
+    monkeypatch.setattr(gather, "LONGEST", 0.0)
+    with Store(store.engine.url.render_as_string(hide_password=False)) as other:
+        other.gather()
+        with other.engine.connect() as connection:
+            assert backlog(connection) == waiting, "who stores was kept"
+        monkeypatch.setattr(gather, "LONGEST", 60.0)
+        other.gather()
+        with other.engine.connect() as connection:
+            assert backlog(connection) < gather.AT_ONCE
+    check(store, mess.made, 11)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -141,8 +141,8 @@ def fitted(
     for each in found:
         row, text = told(each), said(each)
         room -= size(row) + size(text) + 2
-        if room < 0:
-            break
+        if room < 0 and rows:
+            break  # one always fits: rows are cut for that
         rows.append(row)
         lines.append(text)
     return Fitted(rows, lines, len(found) - len(rows))

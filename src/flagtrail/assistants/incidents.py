@@ -89,7 +89,7 @@ def flag_state(trail: Trail, asked: ask.FlagState) -> Answer:
 def _flag(one: FlagState, room: int) -> tuple[dict[str, Any], list[str], int]:
     """Return a flag with as many of its facts as fit, its lines, and how much room both take."""
     names = ("vendor", "source", "project", "place", "key", "name", "events")
-    told = {name: plain(kept_document(getattr(one, name), 200)) for name in names}
+    told = {name: plain(kept_document(getattr(one, name), 100)) for name in names}
     told["exists"] = _fact(one.exists) if one.exists else None
     told["notes"] = [plain(kept_document(note, 200)) for note in one.notes[:NAMED]]
     head = f"{one.vendor} {quoted(one.project or '')} {quoted(one.key)}"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from flagtrail import __version__
 from flagtrail.assistants import asked as ask
 from flagtrail.assistants import incidents, shapes, tools
-from flagtrail.assistants.fitting import visible
+from flagtrail.assistants.fitting import MOST, size, visible
 from flagtrail.assistants.tools import Tool, Trail
 from flagtrail.deadline import within
 from flagtrail.errors import FlagtrailError
@@ -102,6 +102,8 @@ def answered(trail: Trail, name: str, arguments: dict[str, Any]) -> types.CallTo
         log.exception("question_failed", tool=name)
         return _refused(BROKEN)
     text = "\n".join([told["completeness"]["said"], *lines])
+    if size(told) + size(text) > MOST:
+        return _refused(f"the answer would be longer than {MOST:,} bytes: ask for fewer things, or for one of them")
     return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content=told)
 
 

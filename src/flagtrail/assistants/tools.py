@@ -25,7 +25,7 @@ from flagtrail.assistants.fitting import (
     shortened,
     size,
     whole_event,
-)  # fmt: skip
+)
 from flagtrail.assistants.trusting import in_short
 from flagtrail.completeness import StreamAnswer, completeness
 from flagtrail.event import to_json

@@ -33,7 +33,8 @@ def serve(listen: str | None, config: Path | None) -> None:
         listening(chosen.listen).close()
     except OSError as error:
         raise ConfigError(f"{chosen.listen} cannot be listened at: {error.strerror or error}") from None
-    server = Server(store_url(settings, config), chosen, [source.name for source in settings.source], settings.people())
+    configured = [source.name for source in settings.source]
+    server = Server(store_url(settings, config), chosen, configured, settings.people())
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())

@@ -30,10 +30,7 @@ bearer = HTTPBearer(auto_error=False, description="a token that `flagtrail token
 
 @dataclass(slots=True)
 class Trail:
-    """What requests are answered from: the store, the settings, and the gates.
-
-    `configured` are the names of the sources in the config, and `people` the persons that it tells of.
-    """
+    """What requests are answered from: the store, the settings, the configured sources and people, and the gates."""
 
     store: Store
     settings: ServeSettings

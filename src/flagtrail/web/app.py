@@ -23,10 +23,7 @@ ABOUT = "One trail of every feature-flag change, whichever vendor made it. Times
 
 
 def app(store: Store, settings: ServeSettings, configured: Iterable[str] = (), people: People | None = None) -> FastAPI:
-    """Return the API of a store as an ASGI app; `configured` are the names of the sources that there should be.
-
-    Whoever is asked for by one name is found by all that `people` tells of.
-    """
+    """Return the API of a store as an ASGI app; `configured` are the names of the sources that there should be."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:

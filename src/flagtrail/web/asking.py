@@ -79,9 +79,9 @@ class PageFilters(Filters):
 
 
 def question(trail: Trail, asked: Filters) -> Query:
-    """Return what is asked for, of all that its persons go by, in any order and without a limit.
+    """Return what is asked for, in any order and without a limit; raises QueryError, or Refused.
 
-    Raises QueryError, or Refused.
+    An actor stands for every identity of the person that the config tells of.
     """
     now = datetime.now(UTC)
     said = parse(asked.q, now, UTC) if asked.q else Query()

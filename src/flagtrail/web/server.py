@@ -30,9 +30,8 @@ class Server:
         self, url: str, settings: ServeSettings, configured: Iterable[str] = (), people: People | None = None,
         again: float = AGAIN,
     ) -> None:  # fmt: skip
-        """Prepare to serve what `app` makes of a database; what fails is tried `again` after so many seconds."""
-        self.url, self.settings, self.configured, self.people = url, settings, tuple(configured), people
-        self.again = again
+        self.url, self.settings, self.configured, self.again = url, settings, tuple(configured), again
+        self.people = people
         self.address: Address | None = None
         self.listens = threading.Event()
         self._stopped = threading.Event()

@@ -32,6 +32,7 @@ from benchmarks.made_up import END, LENGTH, MadeUp
 from flagtrail.completeness import completeness
 from flagtrail.conditions import meets, span
 from flagtrail.event import to_json
+from flagtrail.gather import backlog
 from flagtrail.query import Query, count, cursor_of, events, histogram
 from flagtrail.schema import EVENT
 from flagtrail.status import status
@@ -114,8 +115,10 @@ def load(url: str, rows: int) -> None:
     trail = MadeUp(rows)
     with Store(url) as store:
         with store.engine.connect() as connection:
-            if connection.execute(text("SELECT 1 FROM event LIMIT 1")).first():
-                return
+            there = connection.execute(text("SELECT 1 FROM event LIMIT 1")).first()
+        if there:
+            gather(store)
+            return
         sent, stored, making = 0, 0, 0.0
         begun = time.process_time()
         for number in track(range(-(-rows // PORTION)), f"{rows:,} rows", console=out, transient=True):
@@ -133,6 +136,17 @@ def load(url: str, rows: int) -> None:
         out.print(f"load: {stored / seconds:,.0f} events per second of our CPU ({seconds / stored * 1e6:.0f} µs each)")
         out.print(f"peak memory: {peak_mib():,} MiB; the vendors' JSON: {sent / stored:,.0f} bytes an event")
         print_sizes(store, rows, sent)
+
+
+def gather(store: Store) -> None:
+    """Gather what an upgrade of the schema has left to be gathered, as the daemon does, and print what it cost."""
+    with store.engine.connect() as connection:
+        waiting = backlog(connection)
+    begun = time.process_time()
+    store.gathering.catch_up()
+    if waiting > GROUP:
+        seconds = time.process_time() - begun
+        out.print(f"gathered anew: {waiting:,} events, {seconds / waiting * 1e6:.0f} µs of our CPU each")
 
 
 def store_all(store: Store, trail: MadeUp, name: str, told: list[Any]) -> int:

@@ -80,13 +80,13 @@ def sql(
 
 
 def serve(
-    listen: Annotated[str | None, typer.Option(help="Where, such as 127.0.0.1:8421; else as [serve] says.")] = None,
+    listen: Annotated[str | None, typer.Option(help="Where, such as 127.0.0.1:8421; else as the config says.")] = None,
     config: ConfigOption = None,
 ) -> None:
     """Serve the trail over HTTP until SIGTERM or Ctrl-C: only that, nothing is read from vendors.
 
     The page /api/docs shows what can be asked; docs/http.md describes it. Any address but a loopback one asks for a
-    token: `flagtrail token create` makes one. `flagtrail run` serves too when the config has a [serve].
+    token: `flagtrail token create` makes one. `flagtrail run` serves too when the config has a table `serve`.
 
     Examples:
 

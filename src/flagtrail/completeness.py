@@ -22,6 +22,7 @@ from flagtrail.store import Gap, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
 from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
 
+STALE = timedelta(hours=1)  # longer than the looks of a running daemon, and settling, leave open
 NOT_WANTED = "nothing was asked for there: it lies before the configured start"
 _SCOPE = re.compile(r".*\[([^\[\]/]+)/([^\[\]]+)\]")  # a project and an environment at the end of a stream's name
 
@@ -90,9 +91,15 @@ class Completeness:
         return [name for name in self.failing if name not in here or name in late]
 
     @property
+    def is_stale(self) -> bool:
+        """Whether nobody has looked for so long that what was asked for could have been read since."""
+        until = self.settled_until
+        return bool(self.asked and until and self.asked.until - until > STALE)
+
+    @property
     def is_trusted(self) -> bool:
-        """Whether nothing is missing of what was wanted of the vendors, up to what has settled."""
-        return bool(self.windows) and not (self.gaps or self.differing or self.behind)
+        """Whether nothing is missing of what was wanted of the vendors, up to what can have settled by now."""
+        return bool(self.windows) and not (self.gaps or self.differing or self.behind or self.is_stale)
 
     @property
     def is_complete(self) -> bool:

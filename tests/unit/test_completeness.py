@@ -135,3 +135,11 @@ def test_without_streams_or_without_time_nothing_is_complete(store: Store) -> No
     told = of(store, since=hour(1), until=hour(2)).as_json()
     assert (told["complete"], told["complete_since"], told["complete_until"]) == (True, hour(1), hour(2))
     assert told["streams"][0]["coverage"] == [{"since": hour(1), "until": hour(2)}]
+
+
+def test_where_nobody_has_looked_for_long_nothing_is_complete_up_to_now(store: Store) -> None:
+    stream(store, hours(0, 19))
+    later = completeness(store, Query(), now=NOW + timedelta(hours=2))
+    assert not later.is_complete
+    assert "nothing is read since" in trust(later)
+    assert completeness(store, Query(until=hour(19)), now=NOW + timedelta(days=90)).is_complete

@@ -39,6 +39,7 @@ def said(told: Completeness) -> str:
         why = [f"{told.gaps} gaps"] if told.gaps else []
         why += [f"{told.differing} windows differ from the vendor"] if told.differing else []
         why += [f"could not be read last: {', '.join(told.failing[:NAMED])}"] if told.failing else []
+        why += [f"nothing is read since {iso(told.settled_until)}"] if told.is_stale and told.settled_until else []
         share = f"{int(told.covered_share * 1000) / 10:g} % of the asked time is covered"
         return (
             f"NOT COMPLETE: changes may be missing here ({'; '.join([*why, share])}); the tool completeness tells more."

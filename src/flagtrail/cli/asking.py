@@ -179,7 +179,9 @@ def trust(told: Completeness) -> str:
         names = f" ({', '.join(told.failing)})" if told.failing else ""
         differ = f", {told.differing} windows that differ from the vendor" if told.differing else ""
         asked = f"; {percent(told.covered_share)} of {_asked_time(told)} is covered" if count else ""
-        here = f"not everything is here{names}: {told.gaps} gaps in {count} streams{differ}{asked}"
+        until = told.settled_until
+        stale = f", nothing is read since {local(until)}" if told.is_stale and until else ""
+        here = f"not everything is here{names}: {told.gaps} gaps in {count} streams{differ}{stale}{asked}"
         return f"{here}; `flagtrail status` tells"
     newest = whole[-1]
     lies_before = told.since is None or newest.since > told.since

@@ -176,7 +176,8 @@ class ConnectorSuite:
     ) -> None:
         """A failure is never taken for an empty list, whatever it looks like."""
         fault, error = FAILURES[failure]
-        for stream in connector.streams(api):
+        one_of_each = {stream.name.partition("[")[0]: stream for stream in connector.streams(api)}
+        for stream in one_of_each.values():
             vendor.inject(fault, times=ALWAYS)
             pages: list[Page | Hole] = []
             with pytest.raises(error) as raised:

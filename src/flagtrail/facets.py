@@ -26,9 +26,10 @@ PARTS = {
 
 
 def facet_of(values: Iterable[str | None]) -> str:
-    """Return values of an event that belong together, as one text; empty when they are too long."""
-    joined = BETWEEN.join(value or "" for value in values)
-    return joined if len(joined) <= LONGEST else ""
+    """Return values of an event that belong together, as one text; empty when it cannot be told apart again."""
+    parts = [value or "" for value in values]
+    joined = BETWEEN.join(parts)
+    return joined if len(joined) <= LONGEST and joined.count(BETWEEN) < len(parts) else ""
 
 
 def meant(connection: Connection, query: Query, name: str) -> list[tuple[str, ...]] | None:

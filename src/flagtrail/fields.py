@@ -1,6 +1,5 @@
 """What events can be asked for by: each field with its columns, and what it means, for people and for programs."""
 
-import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -54,6 +53,29 @@ BY_NAME = {field.name: field for field in FILTERS}
 
 def like(patterns: Iterable[str], fold: Callable[[str], str] = str.lower) -> Callable[[str], bool]:
     """Return whether a value is one of some patterns, in which `*` stands for anything, when both are folded."""
-    parts = (".*".join(map(re.escape, fold(pattern).split("*"))) for pattern in patterns)
-    found = re.compile("|".join(parts), re.DOTALL)
-    return lambda value: bool(value) and found.fullmatch(fold(value)) is not None
+    folded = [fold(pattern) for pattern in patterns]
+    whole = frozenset(pattern for pattern in folded if "*" not in pattern)
+    globs = [pattern.split("*") for pattern in folded if "*" in pattern]
+
+    def fits(value: str) -> bool:
+        here = fold(value)
+        return bool(value) and (here in whole or any(_has_parts(here, parts) for parts in globs))
+
+    return fits
+
+
+def _has_parts(text: str, parts: list[str]) -> bool:
+    """Return whether a text begins with the first part, ends with the last, and has the others in order between.
+
+    An expression of `re` could be made to take for ever.
+    """
+    first, *middle, last = parts
+    at, end = len(first), len(text) - len(last)
+    if at > end or not text.startswith(first) or not text.endswith(last):
+        return False
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True

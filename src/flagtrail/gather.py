@@ -114,7 +114,7 @@ class Gathering:
         names = ("occurred_at", "summary", "comment", "location", *PLACES, *OBJECT, *ACTOR, *often[1], *seldom[1])
         often_of, seldom_of, actor_of = attrgetter(*often[1]), attrgetter(*seldom[1]), attrgetter(*ACTOR)
         kinds: set[tuple[tuple[str, ...], tuple[str | None, ...]]] = set()
-        called: set[tuple[str, str | None, str | None]] = set()
+        called: set[tuple[str | None, ...]] = set()
         totals: Counter[tuple[str, str, str, str]] = Counter()
         hours: Counter[tuple[datetime, str, str, str]] = Counter()
         query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
@@ -125,10 +125,8 @@ class Gathering:
             hour = at.replace(minute=0, second=0, microsecond=0)
             hours[hour, row.vendor, row.source, row.environment or ""] += 1
             kinds |= {(often[1], frequent), (seldom[1], rare)}
-            called |= {
-                (row.project_name, "project", row.project),
-                (row.environment_name, "environment", row.environment),
-            }
+            called.add(("project_name", row.project, row.project_name, row.source))
+            called.add(("environment_name", row.environment, row.environment_name, row.source, row.project))
             values.add(("actor", actor))
             values.add(("object", facet_of((key, name))))
             if indexed:
@@ -139,9 +137,7 @@ class Gathering:
                 all_marks = (marks(often[0], frequent), marks(seldom[0], rare), marks(OBJECT, (key, name)))
                 found.append((to_ms(at), " ".join((*all_marks, marks(("who",), (actor or BETWEEN,)), *parts))))
         values |= {facet for columns, kind in kinds for facet in _facets(dict(zip(columns, kind, strict=True)))}
-        values |= {
-            (f"{kind}_name", facet_of((name, key))) for name, kind, key in called if name and key and name != key
-        }
+        values |= {(field, facet_of((key, *others))) for field, key, *others in called if field and key}
         _count(connection, TOTAL, totals)
         _count(connection, TALLY, hours)
         found.sort()  # the index is written by rising time, or in pieces

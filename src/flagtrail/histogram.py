@@ -6,7 +6,7 @@ What the tables of counts can tell exactly is taken from there; the rest is coun
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, cast, extract, func, not_, select
@@ -63,10 +63,15 @@ def counted(
         fine = counts_of(connection, query, names, HOUR)
         if any(zone_offset(start, zone) % HOUR for start, *_ in fine):
             fine = counts_of(connection, query, names, QUARTER)
-        counts = Counter()
+        at_once: Counts = Counter()  # by the instant: of one zone, Python takes the hour that comes twice for one
         for (start, *values), number in fine.items():
-            counts[beginning(start, spans[0], zone), *values] += number
-    return _topmost(counts, tuple(by), bool(spans), top)
+            at_once[beginning(start, spans[0], zone).astimezone(UTC), *values] += number
+        counts = at_once
+    found = _topmost(counts, tuple(by), bool(spans), top)
+    if not spans:
+        return found
+    place = by.index(spans[0])
+    return found._replace(rows=[(*row[:place], row[place].astimezone(zone), *row[place + 1 :]) for row in found.rows])
 
 
 def _topmost(counts: Counts, by: tuple[str, ...], timed: bool, top: int) -> Counted:
@@ -144,7 +149,7 @@ def _tells(table: Any, query: Query, by: Iterable[str]) -> bool:
 def _whole_hours(query: Query) -> Window | None:
     """Return the hours that lie in the time that is asked for; None when there is none."""
     since, until = query.since or EPOCH, query.until or ENDLESS
-    first = since + (EPOCH - since) % HOUR
+    first = min(since, ENDLESS - HOUR) + (EPOCH - since) % HOUR
     last = until - (until - EPOCH) % HOUR
     return Window(first, last) if first < last else None
 

@@ -1,53 +1,76 @@
 """Lets projects and environments be asked for by their names too: a name stands for every key that it was seen with.
 
-Names change and keys do not, and not every entry tells a name: a flag event has the key alone.
+Names change and keys do not, and not every entry tells a name: a flag event has the key alone. A key means one thing in
+each project only, so what is called so is left out by its key only where that key is called so wherever it occurs.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, literal, select
 
-from flagtrail.conditions import glob
 from flagtrail.facets import BETWEEN
 from flagtrail.fields import like
-from flagtrail.question import Query
+from flagtrail.question import Query, widened
 from flagtrail.schema import EVENT, FACET
 from flagtrail.walk import ungathered
 
-NAMED = ("project", "environment")
+SCOPES = {"project": ("source",), "environment": ("source", "project")}  # in which a key means one thing
+ANYTHING = "*"
+
+
+class Called(NamedTuple):
+    """A key in its scope, and a name that it was seen with; None where an event told only the key."""
+
+    key: str
+    scope: tuple[str, ...]
+    name: str | None
 
 
 def named(connection: Connection, query: Query) -> Query:
     """Return a question in which each project and environment stands with the keys of what is called so."""
-    if not any(name in asked for name in NAMED for asked in (query.wanted, query.unwanted)):
-        return query
-    project, environment = (_with_keys(connection, name, query.wanted.get(name, ())) for name in NAMED)
-    unwanted = {
-        name: _with_keys(connection, name, values) if name in NAMED else values
-        for name, values in query.unwanted.items()
-    }
-    return replace(query, project=project, environment=environment, without=unwanted)
+    wanted, unwanted = dict(query.wanted), dict(query.unwanted)
+    for field in SCOPES:
+        values, others = wanted.get(field, ()), unwanted.get(field, ())
+        if not {*values, *others} - {ANYTHING}:
+            continue
+        known = list(_called(connection, field))
+        if values:
+            fits = like(values)
+            wanted[field] = _with(values, (one.key for one in known if one.name and fits(one.name)))
+        if others:
+            unwanted[field] = _with(others, _keys_called_so_everywhere(known, others))
+    return widened(query, wanted, unwanted)
 
 
-def _with_keys(connection: Connection, name: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return some values of a field, and the keys of what has one of them as its name."""
+def _with(values: tuple[str, ...], keys: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*values, *keys]))
+
+
+def _keys_called_so_everywhere(known: Iterable[Called], values: tuple[str, ...]) -> list[str]:
+    """Return keys that have one of some names in each scope in which they occur."""
     fits = like(values)
-    told = (key for value in values for each, key in _pairs(connection, name, value) if fits(each))
-    return tuple(dict.fromkeys([*values, *told]))
+    occurs: dict[str, dict[tuple[str, ...], bool]] = {}
+    for one in known:
+        scopes = occurs.setdefault(one.key, {})
+        scopes[one.scope] = scopes.get(one.scope, False) or bool(one.name and fits(one.name))
+    return sorted(key for key, scopes in occurs.items() if all(scopes.values()))
 
 
-def _pairs(connection: Connection, name: str, value: str) -> Iterator[tuple[str, str]]:
-    """Yield names that may be the one asked for, each with a key that it was seen with."""
-    called = EVENT.c[f"{name}_name"]
-    wanted = f"{glob(value)}{BETWEEN}%"
-    facets = select(FACET.c.value).where(
-        FACET.c.field == f"{name}_name", FACET.c.value.ilike(wanted, escape="\\") | (FACET.c.value == "")
-    )
-    found: Iterable[str] = connection.execute(facets).scalars().all()
-    pairs = select(called, EVENT.c[name]).where(called.is_not(None), EVENT.c[name].is_not(None)).distinct()
-    if "" in found:  # one was too long to be kept
-        yield from ((each, key) for each, key in connection.execute(pairs))
+def _called(connection: Connection, field: str) -> Iterator[Called]:
+    """Yield every key of a field in each scope, with each name that it was seen with."""
+    facets = list(connection.execute(select(FACET.c.value).where(FACET.c.field == f"{field}_name")).scalars())
+    if "" in facets:  # something was too long to be kept
+        yield from _told(connection, field, literal(value=True))
         return
-    yield from ((each, key) for each, _, key in (one.partition(BETWEEN) for one in found))
-    yield from ((each, key) for each, key in connection.execute(pairs.where(EVENT.c.number.in_(ungathered()))))
+    for facet in facets:
+        key, name, *scope = facet.split(BETWEEN)
+        yield Called(key, tuple(scope), name or None)
+    yield from _told(connection, field, EVENT.c.number.in_(ungathered()))
+
+
+def _told(connection: Connection, field: str, among: ColumnElement[bool]) -> Iterator[Called]:
+    """Yield what some events tell."""
+    columns = (EVENT.c[field], EVENT.c[f"{field}_name"], *(EVENT.c[name] for name in SCOPES[field]))
+    for key, name, *scope in connection.execute(select(*columns).where(among, EVENT.c[field] != "").distinct()):
+        yield Called(key, tuple(one or "" for one in scope), name)

@@ -58,13 +58,14 @@ class Query:
     oldest_first: bool = False
     limit: int = 50
     after: str | None = None
+    _any_number: bool = field(default=False, repr=False, compare=False)  # of values: they were not asked for one by one
     _wanted: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
     _unwanted: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         wanted: dict[str, tuple[str, ...]] = {}
         for name in BY_NAME:
-            values = _checked(name, getattr(self, _attribute(name)))
+            values = _checked(name, getattr(self, _attribute(name)), any_number=self._any_number)
             object.__setattr__(self, _attribute(name), values)
             if values:
                 wanted[name] = values
@@ -80,7 +81,8 @@ class Query:
         for name, given in told:
             if name != TEXT and name not in BY_NAME:
                 raise QueryError(f"there is no condition {name!r}; there is: {', '.join([*BY_NAME, TEXT])}")
-            values = tuple(map(_text, _several(given))) if name == TEXT else _checked(name, given)
+            many = self._any_number
+            values = tuple(map(_text, _several(given))) if name == TEXT else _checked(name, given, any_number=many)
             if values:
                 unwanted[name] = values
         object.__setattr__(self, "without", tuple(sorted(unwanted.items())))
@@ -119,9 +121,9 @@ def _several(values: Values) -> tuple[str, ...]:
     return (values,) if isinstance(values, str) else tuple(dict.fromkeys(values))
 
 
-def _checked(name: str, given: Values) -> tuple[str, ...]:
+def _checked(name: str, given: Values, *, any_number: bool) -> tuple[str, ...]:
     values = tuple(value for value in _several(given) if value)
-    if len(values) > MOST:
+    if len(values) > MOST and not any_number:
         raise QueryError(f"{name} may have {MOST} values at most, and not {len(values)}")
     known = BY_NAME[name].values
     if known:
@@ -155,8 +157,16 @@ def expanded(query: Query, identities: Callable[[str], Iterable[str]]) -> Query:
         found = [one for value in values for one in (value, *(() if "*" in value else identities(value)))]
         return tuple(dict.fromkeys(found))
 
-    without = {name: all_of(values) if name == "actor" else values for name, values in query.unwanted.items()}
-    return replace(query, actor=all_of(query.wanted.get("actor", ())), without=without)
+    wanted, unwanted = (
+        {name: all_of(values) if name == "actor" else values for name, values in told.items()}
+        for told in (query.wanted, query.unwanted)
+    )
+    return widened(query, wanted, unwanted)
+
+
+def widened(query: Query, wanted: Mapping[str, Values], unwanted: Mapping[str, Values]) -> Query:
+    """Return a question with other values, of which there may be more than can be asked for."""
+    return replace(query, **keywords(wanted), without=unwanted, _any_number=True)
 
 
 def cursor_of(row: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from flagtrail.event import Event, Record, Ref, to_json
 from flagtrail.window import Window
 
+BLANK = frozenset(name for name, field in Event.model_fields.items() if field.default is None)  # may say nothing
+
 
 class Reading(NamedTuple):
     """What one page said, ready to be stored: events with records, the window they prove, or the gap they leave.
@@ -94,6 +96,8 @@ def _columns(event: Event) -> dict[str, Any]:
         values["changes"] = clean([change.model_dump() for change in event.changes])
     if event.impact is not None:
         values["impact"] = clean(event.impact)
+    if "" in values.values():  # SQLite and PostgreSQL would not find the same
+        values = {name: None if value == "" and name in BLANK else value for name, value in values.items()}
     texts = "".join([value for value in values.values() if type(value) is str])
     if "\0" in texts or not _is_text(texts):
         return {name: clean(value) for name, value in values.items()}

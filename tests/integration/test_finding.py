@@ -351,7 +351,7 @@ def test_gathering_ends_in_time_and_is_gone_on_with(store: Store, monkeypatch: p
 def test_a_place_is_asked_for_by_its_key_and_by_every_name_that_it_had(store: Store, gathered: bool) -> None:
     store.register("acme", "launchdarkly", Stream("audit_log"))
     told = {
-        "old name": {"environment": "prod", "environment_name": "Live"},
+        "old name": {"environment": "prod", "environment_name": "Live", "project": "web"},
         "new name": {"environment": "prod", "environment_name": "Production EU", "project": "web"},
         "no name": {"environment": "prod", "project": "web", "project_name": "Web shop"},
         "another": {"environment": "test", "environment_name": "Test", "project": "app", "project_name": "Web shop"},
@@ -375,6 +375,65 @@ def test_a_place_is_asked_for_by_its_key_and_by_every_name_that_it_had(store: St
     for name in ("prod", "PROD", "live", "production eu", "Production*", "*EU"):
         assert found(environment=name) == prod, name
         assert found(without={"environment": name}) == {"another", "nowhere"}, name
-    assert found(project="web shop") == {"new name", "no name", "another"}
-    assert found(project="web shop", environment="Live") == {"new name", "no name"}
+    assert found(project="web shop") == {*prod, "another"}
+    assert found(project="web shop", environment="Live") == prod
     assert found(environment="Web shop") == set()
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("gathered", [False, True])
+def test_a_key_is_left_out_by_a_name_only_where_it_means_the_same(store: Store, gathered: bool) -> None:
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    told = {
+        "staging": {"project": "web", "environment": "test", "environment_name": "Staging"},
+        "other": {"project": "app", "environment": "test", "environment_name": "Test"},
+        "unnamed": {"project": "third", "environment": "test"},
+        "live": {"project": "web", "environment": "prod", "environment_name": "Live"},
+        "live too": {"project": "web", "environment": "prod"},
+        "odd": {"project": "web", "object_name": "x\x1fy", "object_key": "", "environment": "\x1f"},
+    }
+    pairs = [
+        (Event(vendor_id=id, occurred_at=from_ms(number), action="created", vendor_action="x", **places), {"id": id})
+        for number, (id, places) in enumerate(told.items())
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    if gathered:
+        Gathering(store.engine).catch_up()
+
+    def found(**asked: Any) -> set[str]:
+        return {row["vendor_id"] for row in events(store, Query(limit=0, **asked))}
+
+    assert found(without={"environment": "Staging"}) == set(told), "an event of another project is missing"
+    assert found(without={"environment": "Live"}) == set(told) - {"live", "live too"}
+    assert found(object="x*") == {"odd"}
+    with store.engine.connect() as connection:
+        assert connection.execute(select(EVENT.c.object_key).where(EVENT.c.object_key == "")).first() is None
+
+
+def test_a_name_may_stand_for_any_number_of_keys(store: Store) -> None:
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    places = [{"project": f"p{number}", "project_name": f"Project {number}"} for number in range(520)]
+    pairs = [
+        (Event(vendor_id=str(at), occurred_at=from_ms(at), action="created", vendor_action="x", **place), {"id": at})
+        for at, place in enumerate(places)
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    for project in ("project*", "*"):
+        assert sum(1 for _ in events(store, Query(limit=0, project=project))) == 520
+
+
+def test_the_hour_that_comes_twice_is_two_hours(store: Store) -> None:
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    moments = [datetime(2025, 10, 26, hour, 10, tzinfo=UTC) for hour in (0, 1)]
+    pairs = [
+        (Event(vendor_id=str(at), occurred_at=at, action="created", vendor_action="x"), {"id": str(at)})
+        for at in moments
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    told = count(store, Query(), ["hour"], zone=ZoneInfo("Europe/Berlin")).rows
+    assert [(row[0].isoformat(), row[1]) for row in told] == [
+        ("2025-10-26T02:00:00+02:00", 1),
+        ("2025-10-26T02:00:00+01:00", 1),
+    ]
+    last = Query(since=datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
+    assert count(store, last, ["vendor"]).total == 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flagtrail.fields import BY_NAME
+from flagtrail.fields import BY_NAME, like
 from flagtrail.language import NotUnderstood, fields, parse, spell
 from flagtrail.question import Query, QueryError, expanded
 
@@ -168,3 +168,14 @@ def test_the_document_names_every_field_and_its_examples_are_questions() -> None
     assert len(examples) > 8
     for line in examples:
         assert read(line).is_filtered or read(line).since, line
+
+
+def test_no_pattern_takes_for_ever() -> None:
+    assert not like(["*" * 40 + "!"])("demo-launchdarkly" * 40)
+    assert not like(["*e" * 40 + "!"])("e" * 2000)
+
+
+@given(st.text(alphabet="ab*", max_size=6), st.text(alphabet="ab", max_size=8))
+def test_a_pattern_means_what_an_expression_would(pattern: str, value: str) -> None:
+    wanted = re.fullmatch(re.escape(pattern).replace("\\*", ".*"), value) is not None
+    assert like([pattern])(value) is (bool(value) and wanted)

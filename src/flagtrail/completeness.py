@@ -143,7 +143,11 @@ class Completeness:
 def completeness(
     store: Store, query: Query, *, configured: Iterable[str] = (), now: datetime | None = None
 ) -> Completeness:
-    """Return how complete the answer to a question is; `configured` are the sources that there should be."""
+    """Return how complete the answer to a question is; `configured` are the sources that there should be.
+
+    To be asked before the answer is read: what is stored in between can only add to it. The other way round, an answer
+    would be called complete that misses what was stored after it.
+    """
     now = now or datetime.now(UTC)
     with guarded(store.shown), store.engine.connect() as connection:
         query = named(connection, query)

@@ -3,7 +3,7 @@
 They are those of the command line and of the HTTP API, answered by the same functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -45,7 +45,7 @@ class Trail:
     """What is asked: the store, the names of the configured sources, the persons, and the seconds for a question."""
 
     store: Store
-    configured: tuple[str, ...] = ()
+    configured: Collection[str] = ()
     people: People = field(default_factory=People)
     seconds: float = 30.0
 

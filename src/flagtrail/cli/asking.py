@@ -91,11 +91,10 @@ def events(
         raise ConfigError("--envelope goes with -o json; the other forms hold events and nothing else")
     settings = load(config)
     query = replace(asked_by(typed, settings.people()), limit=limit + 1 if limit else 0, after=after)
-    configured = [each.name for each in settings.source]
     with open_store(config) as store:
         check_known(store, query)
         wanted = envelope or output is Form.TABLE
-        told = completeness(store, query, configured=configured) if wanted else None
+        told = completeness(store, query, configured=settings.vendors()) if wanted else None
         rows = find_events(store, query)
         last: list[str] = []
         shown = _noting_the_last(islice(rows, limit), last) if limit else rows

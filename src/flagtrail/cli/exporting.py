@@ -32,7 +32,7 @@ def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, and leaves no half file behind
     with open_store(config) as store:
         check_known(store, query)
-        told = completeness(store, query, configured=[each.name for each in settings.source])
+        told = completeness(store, query, configured=settings.vendors())
         rows = Counting(find_events(store, query))
         with _progress(quiet or (place is None and out.is_terminal)) as bar:
             moving = _moving(rows, bar)

@@ -83,7 +83,7 @@ def _span(option: str, text: str) -> timedelta:
 
 def _how_complete(store: Store, query: Query, config: Path | None) -> Completeness:
     """Return how far an answer that is read after this can be trusted."""
-    return completeness(store, query, configured=[source.name for source in load(config).source])
+    return completeness(store, query, configured=load(config).vendors())
 
 
 def _show_around(found: Around) -> None:

@@ -13,7 +13,7 @@ from flagtrail.query import Query, events, reading
 from flagtrail.schema import EVENT
 from flagtrail.store import Store
 from flagtrail.suspects import LOOKBACK, REVERSAL, Past, Row, Suspect, object_of, ranked
-from flagtrail.unread import Unread, log_of, unread
+from flagtrail.unread import Logs, Unread, logs_of, unread
 from flagtrail.window import MILLISECOND, Window
 
 BEFORE, AFTER = timedelta(hours=1), timedelta(minutes=5)
@@ -60,13 +60,15 @@ def around(
     """
     window = Window(moment - before, moment + after + MILLISECOND)
     reach = max(window.until, moment + REVERSAL)
+    missing = unread(store, window)  # before the events: what is stored in between can only add
+    logs = logs_of(store)
     wide = Query(since=window.since - REVERSAL, until=reach, object=object, limit=0)
     rows = [row for row in events(store, wide) if _meant(row, environment=environment, project=project)]
     meant = [row for row in rows if window.since <= row["occurred_at"] < window.until]
-    past = _pasts(store, meant, window.since)
+    past = _pasts(store, logs, meant, window.since)
     suspects = ranked(meant, moment, others=rows, past=past, environment=environment)
     shown = suspects[:limit] if limit else suspects
-    return Around(moment, window.since, window.until, shown, len(meant), unread(store, window))
+    return Around(moment, window.since, window.until, shown, len(meant), missing)
 
 
 def _meant(row: Row, **wanted: str | None) -> bool:
@@ -76,11 +78,11 @@ def _meant(row: Row, **wanted: str | None) -> bool:
     )
 
 
-def _pasts(store: Store, rows: Sequence[Row], since: datetime) -> Callable[[Row], Past | None]:
+def _pasts(store: Store, read: Logs, rows: Sequence[Row], since: datetime) -> Callable[[Row], Past | None]:
     """Return a function that tells how often an event's object was changed before it, in its own environment."""
     counts = _counts(store, rows, since)
     logs = {(row["source"], row["stream"]) for row in rows}
-    known = {log: _known(log_of(store, *log).covered, since) for log in logs}
+    known = {log: _known(read(*log).covered, since) for log in logs}
     earlier: dict[tuple[Any, ...], list[datetime]] = {}
     for row in rows:
         earlier.setdefault(object_of(row), []).append(row["occurred_at"])

@@ -4,7 +4,7 @@ Only the tables of coverage, gaps and verdicts are read for it, so it costs the 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,11 +12,10 @@ from typing import Any
 from sqlalchemy import select
 
 from flagtrail.database import guarded
-from flagtrail.facets import BETWEEN
 from flagtrail.fields import like
 from flagtrail.naming import named
 from flagtrail.question import Query
-from flagtrail.schema import COVERAGE, FACET, GAP
+from flagtrail.schema import COVERAGE, GAP
 from flagtrail.status import agreed, described
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
@@ -143,18 +142,23 @@ class Completeness:
 def completeness(
     store: Store, query: Query, *, configured: Iterable[str] = (), now: datetime | None = None
 ) -> Completeness:
-    """Return how complete the answer to a question is; `configured` are the sources that there should be."""
+    """Return how complete the answer to a question is; `configured` are the names of the sources that there should be.
+
+    A mapping tells the vendor of each too. One without that may be of any vendor.
+
+    To be asked before the answer is read: what is stored in between can only add to it. The other way round, an answer
+    would be called complete that misses what was stored after it.
+    """
     now = now or datetime.now(UTC)
     with guarded(store.shown), store.engine.connect() as connection:
         query = named(connection, query)
     looks = {look.source: look for look in store.sources()}
     states = store.streams()
-    concerned = _concerned(store, query, states)
-    meant = like(query.wanted.get("source", ("*",)))
+    concerned = _concerned(query, states)
     failing = [name for name, look in looks.items() if look.error and _is_asked(query, look.vendor, name)]
     failing += [state.source for state in concerned if state.error]
-    if "vendor" not in query.wanted:
-        failing += [name for name in configured if name not in looks and meant(name)]
+    vendors: Mapping[str, str | None] = configured if isinstance(configured, Mapping) else dict.fromkeys(configured)
+    failing += [name for name, vendor in vendors.items() if name not in looks and _is_asked(query, vendor, name)]
     starts = [state.wanted_since for state in concerned if state.wanted_since]
     since, until = query.since or min(starts, default=EPOCH), min(query.until or now, now)
     asked = Window(since, until) if until - since >= MILLISECOND else None
@@ -198,7 +202,7 @@ def _answer(
     return StreamAnswer(state, asked, inside, missing, agreed(inside, newest), differing, end)
 
 
-def _concerned(store: Store, query: Query, states: Sequence[StreamState]) -> list[StreamState]:
+def _concerned(query: Query, states: Sequence[StreamState]) -> list[StreamState]:
     """Return the streams whose events can be meant, as far as their names tell."""
     streams = [state for state in states if _is_asked(query, state.vendor, state.source)]
     wanted = query.wanted.get("stream")
@@ -208,25 +212,17 @@ def _concerned(store: Store, query: Query, states: Sequence[StreamState]) -> lis
         streams = [state for state in streams if not like(unwanted)(state.log or state.stream)]
     for part, name in enumerate(("project", "environment"), start=1):
         if values := query.wanted.get(name):
-            keys = _keys(store, name, values)
             fits = like(values)
             scopes = {state: _SCOPE.fullmatch(state.log or state.stream) for state in streams}
-            streams = [s for s in streams if not (scope := scopes[s]) or fits(scope[part]) or scope[part] in keys]
+            streams = [s for s in streams if not (scope := scopes[s]) or fits(scope[part])]
     return streams
 
 
-def _keys(store: Store, name: str, values: Sequence[str]) -> set[str]:
-    """Return the keys of projects or environments that one of some values means, also by another name of theirs."""
-    fits = like(values)
-    with guarded(store.shown), store.engine.connect() as connection:
-        found = connection.execute(select(FACET.c.value).where(FACET.c.field == name)).scalars()
-        parts = [value.split(BETWEEN) for value in found]
-    return {each[0] for each in parts if any(map(fits, each))}
-
-
-def _is_asked(query: Query, vendor: str, source: str) -> bool:
-    """Return whether events of a source can be meant."""
+def _is_asked(query: Query, vendor: str | None, source: str) -> bool:
+    """Return whether events of a source can be meant; of one whose vendor is not known, they can be of any."""
     for name, value in (("vendor", vendor), ("source", source)):
+        if value is None:
+            continue
         if name in query.wanted and not like(query.wanted[name])(value):
             return False
         if name in query.unwanted and like(query.unwanted[name])(value):

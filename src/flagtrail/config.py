@@ -171,6 +171,10 @@ class Config(BaseModel):
         """Return who goes by which names."""
         return People(self.person)
 
+    def vendors(self) -> dict[str, str]:
+        """Return the names of the sources, each with its vendor: a connector is called as its vendor is."""
+        return {source.name: source.connector for source in self.source}
+
     serve: ServeSettings | None = None
     """Whether `flagtrail run` serves the HTTP API too, and how."""
 

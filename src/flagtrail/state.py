@@ -11,7 +11,7 @@ from flagtrail.places import ANYWHERE, Place
 from flagtrail.query import Query, events
 from flagtrail.store import Store
 from flagtrail.touches import Row, Touch, blind, touches_of
-from flagtrail.unread import Log, log_of
+from flagtrail.unread import Log, Logs, logs_of
 from flagtrail.window import Window
 
 HOLDERS = ("environment", "project", "product", "config")
@@ -58,6 +58,7 @@ def state(
 
     `*` in it stands for anything. With an environment, facts of others are left out; those of all environments stay.
     """
+    logs = logs_of(store)  # before the events: what is stored in between can only add
     asked = Query(object=flag, project=project, vendor=vendor, limit=0)
     met = [row for row in events(store, asked) if row["object_kind"] == "flag"]
     keys = sorted({(row["source"], row["object_key"] or row["object_name"]) for row in met})
@@ -66,7 +67,7 @@ def state(
         rows = [row for row in events(store, Query(source=source, object=key, limit=0)) if _is(row, key)]
         rows.sort(key=lambda row: (row["occurred_at"], row["number"]))
         wheres = sorted(_wheres(rows, project), key=str)
-        found += [_state(store, rows, where, at, environment) for where in wheres]
+        found += [_state(store, logs, rows, where, at, environment) for where in wheres]
     return found
 
 
@@ -91,6 +92,7 @@ def _wheres(rows: Iterable[Row], project: str | None) -> set[Where]:
 
 def _state(
     store: Store,
+    log_of: Logs,
     rows: Sequence[Row],
     where: Where,
     at: datetime,
@@ -99,7 +101,7 @@ def _state(
     mine = [row for row in rows if _where(row) == where or row["project"] is None]
     logs = {row["stream"] for row in mine if row["related_event"] is None} or {row["stream"] for row in mine}
     source = mine[0]["source"]
-    read = [log_of(store, source, log) for log in sorted(logs)]
+    read = [log_of(source, log) for log in sorted(logs)]
     windows = _shared([log.covered for log in read])
     vague = [blind(row, Place(ANYWHERE, ())) for row in mine if _where(row) != where]
     others = [*vague, *_from_outside(store, mine, where)]

@@ -1,9 +1,13 @@
 """Tells of a window what of it was not read, and why: where an answer about it may miss something."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from sqlalchemy import select
+
+from flagtrail.database import guarded
+from flagtrail.schema import COVERAGE
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.window import Window, merge, subtract
 
@@ -29,11 +33,24 @@ class Log(NamedTuple):
     in_part: bool
 
 
-def log_of(store: Store, source: str, log: str) -> Log:
-    """Return how much of a log was read, by all streams that read it or a part of it."""
-    mine = [each for each in store.streams() if each.source == source and (each.log or each.stream) == log]
-    windows = merge(window for each in mine for window in store.coverage(source, each.stream))
-    return Log(windows, bool(mine) and all(each.stream != log for each in mine))
+Logs = Callable[[str, str], Log]
+"""How much was read of the log of a source, by the names of both."""
+
+
+def logs_of(store: Store) -> Logs:
+    """Return how much is read by now of each log, by all streams that read it or a part of it."""
+    covered: dict[tuple[str, str], list[Window]] = {}
+    with guarded(store.shown), store.engine.connect() as connection:
+        for row in connection.execute(select(COVERAGE)):
+            covered.setdefault((row.source, row.stream), []).append(Window(row.since, row.until))
+    streams = store.streams()
+
+    def log_of(source: str, log: str) -> Log:
+        mine = [each for each in streams if each.source == source and (each.log or each.stream) == log]
+        windows = merge(window for each in mine for window in covered.get((source, each.stream), ()))
+        return Log(windows, bool(mine) and all(each.stream != log for each in mine))
+
+    return log_of
 
 
 def unread(store: Store, window: Window) -> list[Unread]:

@@ -1,5 +1,6 @@
 """How complete an answer is: for the time and the streams that were asked for, and nothing else."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,7 +36,7 @@ def stream(store: Store, *covered: Window, source: str = "acme", vendor: str = "
     store.add(source, vendor, [Reading(name, [], window) for window in covered])
 
 
-def of(store: Store, configured: tuple[str, ...] = (), **asked: Any) -> Completeness:
+def of(store: Store, configured: Collection[str] = (), **asked: Any) -> Completeness:
     return completeness(store, Query(**asked), configured=configured, now=NOW)
 
 
@@ -113,6 +114,19 @@ def test_a_source_that_fails_leaves_open_what_is_younger_than_its_coverage(store
     assert of(store, configured=("acme", "new")).behind == ["new"]
     assert not of(store, configured=("acme", "new"), until=hour(5)).is_trusted
     assert of(store, configured=("acme", "new"), source="acme").is_complete
+
+
+def test_a_source_that_was_never_read_is_missing_wherever_it_may_be_meant(store: Store) -> None:
+    stream(store, hours(0, 19))
+    for asked in ({}, {"vendor": "launch*"}, {"without": {"vendor": "configcat"}}):
+        assert of(store, configured=("acme", "new"), **asked).behind == ["new"]
+        assert of(store, configured={"acme": "launchdarkly", "new": "launchdarkly"}, **asked).behind == ["new"]
+    apart: dict[str, dict[str, Any]] = {
+        "configcat": {"vendor": "launch*"}, "launchdarkly": {"without": {"vendor": "launchdarkly"}}}  # fmt: skip
+    for vendor, asked in apart.items():
+        assert of(store, configured={"acme": "launchdarkly", "new": vendor}, **asked).behind == []
+    assert of(store, configured=("acme", "new"), vendor="launchdarkly", source="acme").is_complete
+    assert of(store, configured=("acme", "new"), without={"source": "new"}).is_complete
 
 
 def test_verdicts_tell_how_much_is_verified_and_what_differs(store: Store) -> None:

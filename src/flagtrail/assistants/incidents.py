@@ -11,7 +11,7 @@ from flagtrail.facts import Fact
 from flagtrail.query import Query, QueryError, check_known
 from flagtrail.state import FlagState, state
 from flagtrail.suspects import Suspect
-from flagtrail.window import iso
+from flagtrail.window import MILLISECOND, iso
 
 SLACK = timedelta(minutes=1)  # by which a clock may be ahead of ours
 LEAST = 3  # characters of a name in which `*` stands
@@ -25,8 +25,10 @@ def changes_around(trail: Trail, asked: ask.ChangesAround) -> Answer:
     middle, now = ask.moment(asked.at), datetime.now(UTC)
     if middle > now + SLACK:
         raise QueryError(f"at: {asked.at} lies in the future: nothing has happened then yet")
+    back, on = ask.span("before", asked.before), ask.span("after", asked.after)
+    trust = trail.trust(Query(since=middle - back, until=min(middle + on + MILLISECOND, now)))
     found = around(
-        trail.store, middle, before=ask.span("before", asked.before), after=ask.span("after", asked.after),
+        trail.store, middle, before=back, after=on,
         environment=asked.environment or None, project=asked.project or None, object=asked.object or None, limit=0,
     )  # fmt: skip
     ranked = list(enumerate(found.suspects, start=1))
@@ -38,7 +40,7 @@ def changes_around(trail: Trail, asked: ask.ChangesAround) -> Answer:
     told = {"moment": iso(middle), "since": iso(found.since), "until": iso(found.until), "changes": found.changes}
     told |= {"suspects": shown.rows, "left_out": len(ranked) - len(shown.rows)}
     told |= {"unread": unread, "unread_in_all": len(found.unread)}
-    told["completeness"] = trail.trust(Query(since=found.since, until=min(found.until, now)))
+    told["completeness"] = trust
     head = f"{len(shown.rows)} of {len(ranked)} suspects around {iso(middle)}, likeliest first"
     missing = [f"{len(found.unread)} spans of that time were not read"] if found.unread else []
     return Answer(told, [head, *shown.lines, *missing])
@@ -65,6 +67,7 @@ def flag_state(trail: Trail, asked: ask.FlagState) -> Answer:
         raise QueryError(f"flag: write at least {LEAST} characters of a name beside `*`: every flag is read whole")
     where = {name: getattr(asked, name) or None for name in ("environment", "project", "vendor")}
     check_known(trail.store, Query(vendor=where["vendor"]))
+    trust = trail.trust(Query(vendor=where["vendor"], project=where["project"]))
     found = state(trail.store, asked.flag, at, **where)
     if not found:
         raise QueryError(f"no event is about a flag {asked.flag!r}; search_events with object:*part* finds names")
@@ -80,8 +83,7 @@ def flag_state(trail: Trail, asked: ask.FlagState) -> Answer:
         lines += said
         room -= taken
     left_out = len(found) - len(told)
-    answer = {"at": iso(at), "flags": told, "left_out": left_out}
-    answer["completeness"] = trail.trust(Query(vendor=where["vendor"], project=where["project"]))
+    answer = {"at": iso(at), "flags": told, "left_out": left_out, "completeness": trust}
     head = f"{len(told)} of {len(found)} flags at {iso(at)}; what is not known stands as such"
     return Answer(answer, [head, *lines])
 

@@ -3,7 +3,7 @@
 They are those of the command line and of the HTTP API, answered by the same functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -45,7 +45,7 @@ class Trail:
     """What is asked: the store, the names of the configured sources, the persons, and the seconds for a question."""
 
     store: Store
-    configured: tuple[str, ...] = ()
+    configured: Collection[str] = ()
     people: People = field(default_factory=People)
     seconds: float = 30.0
 
@@ -56,7 +56,7 @@ class Trail:
         return query
 
     def trust(self, query: Query) -> dict[str, Any]:
-        """Return in short how complete the answer to a question is."""
+        """Return in short how complete the answer to a question is, when it is read after this."""
         return in_short(completeness(self.store, query, configured=self.configured))
 
 
@@ -87,13 +87,14 @@ def search_events(trail: Trail, asked: ask.SearchEvents) -> Answer:
         if not 0 <= number < LARGEST:
             raise QueryError("after: this is no cursor of an event; it is `next` of the page before")
     query = replace(query, limit=asked.limit + 1, after=asked.after or None)
+    trust = trail.trust(query)
     found = list(store_query.events(trail.store, query))
     page = fitted(found[: asked.limit], event_row, line)
     more = len(found) > len(page.rows)
     cursor = cursor_of(found[len(page.rows) - 1]) if more else None
     order = "oldest" if query.oldest_first else "newest"
     head = f"{len(page.rows)} events, {order} first" + (f"; there are more: after={cursor}" if more else "; no more")
-    told = {"events": page.rows, "next": cursor, "completeness": trail.trust(query)}
+    told = {"events": page.rows, "next": cursor, "completeness": trust}
     return Answer(told, [head, *page.lines])
 
 
@@ -105,6 +106,7 @@ def count_events(trail: Trail, asked: ask.CountEvents) -> Answer:
     except (KeyError, ValueError, OSError):
         raise QueryError(f"zone: there is no time zone {asked.zone!r}; write one such as Europe/Berlin") from None
     names = [name.strip() for name in asked.by.split(",") if name.strip()]
+    trust = trail.trust(query)
     found = store_query.count(trail.store, query, names, asked.top, zone)
 
     def group(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def count_events(trail: Trail, asked: ask.CountEvents) -> Answer:
     head = f"{found.total} events in {found.groups} groups" if found.by else f"{found.total} events"
     head += f", {rest} of them in groups that are not shown" if rest else ""
     answer = {"by": list(found.by), "groups": groups.rows, "total": found.total, "rest": rest}
-    answer |= {"groups_in_all": found.groups if found.by else 0, "completeness": trail.trust(query)}
+    answer |= {"groups_in_all": found.groups if found.by else 0, "completeness": trust}
     return Answer(answer, [head, *groups.lines])
 
 
@@ -134,9 +136,9 @@ def get_event(trail: Trail, asked: ask.GetEvent) -> Answer:
         raise QueryError(f"no event has an id that begins with {asked.id!r}; search_events tells ids")
     if len(found) > 1:
         raise QueryError(f"more than one event has an id that begins with {asked.id!r}; write more of it")
-    row = found[0]
+    trust = trail.trust(Query(source=found[0]["source"], stream=found[0]["stream"]))
+    row = store_query.event(trail.store, found[0]["id"])[0]  # as it is after that
     fields = whole_event(row)
-    trust = trail.trust(Query(source=row["source"], stream=row["stream"]))
     if asked.field:
         part = _part({**fields, "records": row["records"]}, asked)
         told: dict[str, Any] = {

@@ -91,21 +91,22 @@ def events(
         raise ConfigError("--envelope goes with -o json; the other forms hold events and nothing else")
     settings = load(config)
     query = replace(asked_by(typed, settings.people()), limit=limit + 1 if limit else 0, after=after)
-    configured = [each.name for each in settings.source]
     with open_store(config) as store:
         check_known(store, query)
+        wanted = envelope or output is Form.TABLE
+        told = completeness(store, query, configured=settings.vendors()) if wanted else None
         rows = find_events(store, query)
         last: list[str] = []
         shown = _noting_the_last(islice(rows, limit), last) if limit else rows
-        if envelope:
-            _write_envelope(store, query, shown, rows, last, configured)
+        if envelope and told:
+            _write_envelope(told, query, shown, rows, last)
             return
         count = write_events(shown, output)
         if limit and count == limit and next(rows, None) is not None:
             first = "oldest" if query.oldest_first else "newest"
             say(f"the {first} {limit} are shown, there are more: --after {last[0]} goes on; --limit 0 shows all")
-        if output is Form.TABLE:
-            say(trust(completeness(store, query, configured=configured)))
+        if told:
+            say(trust(told))
 
 
 def _noting_the_last(rows: Iterable[dict[str, Any]], last: list[str]) -> Iterator[dict[str, Any]]:
@@ -116,19 +117,18 @@ def _noting_the_last(rows: Iterable[dict[str, Any]], last: list[str]) -> Iterato
 
 
 def _write_envelope(
-    store: Store,
+    told: Completeness,
     query: Query,
     shown: Iterable[dict[str, Any]],
     rows: Iterator[dict[str, Any]],
     last: list[str],
-    configured: list[str],
 ) -> None:
     """Write an object of the events, the cursor of the next page, and how complete the answer is."""
     sys.stdout.write('{"events": ')
     write_events(shown, Form.JSON)
     more = bool(query.limit) and next(rows, None) is not None
-    told = dumps(completeness(store, query, configured=configured).as_json())
-    sys.stdout.write(f', "next": {dumps(last[0] if more else None)}, "completeness": {told}}}\n')
+    ending = f'"next": {dumps(last[0] if more else None)}, "completeness": {dumps(told.as_json())}'
+    sys.stdout.write(f", {ending}}}\n")
 
 
 def show(event_id: str, output: Simple, config: Path | None) -> None:

@@ -28,8 +28,7 @@ def serve(config: Path | None) -> None:
         store.only_read()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _end())
-        configured = tuple(source.name for source in settings.source)
-        answer(Trail(store, configured, settings.people(), timeout.total_seconds()))
+        answer(Trail(store, settings.vendors(), settings.people(), timeout.total_seconds()))
         _end()
 
 

@@ -35,14 +35,13 @@ def count(
     settings = load(config)
     query = asked_by(Typed(text, since, until, zone, {"linked": linked}), settings.people())
     names = [name.strip() for each in by for name in each.split(",") if name.strip()]
-    configured = [each.name for each in settings.source]
     with open_store(config) as store:
         check_known(store, query)
+        told = completeness(store, query, configured=settings.vendors())
         try:
             found = count_events(store, query, names, top, reading_zone())
         except QueryError as error:
             raise ConfigError(f"--by: {error}") from None
-        told = completeness(store, query, configured=configured)
     if output is Form.JSON:
         groups = [dict(zip((*found.by, EVENTS), row, strict=True)) for row in found.rows]
         rest = {"total": found.total, "groups": found.groups, "rest": found.rest}

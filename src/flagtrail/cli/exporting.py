@@ -32,6 +32,7 @@ def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, and leaves no half file behind
     with open_store(config) as store:
         check_known(store, query)
+        told = completeness(store, query, configured=settings.vendors())
         rows = Counting(find_events(store, query))
         with _progress(quiet or (place is None and out.is_terminal)) as bar:
             moving = _moving(rows, bar)
@@ -41,7 +42,7 @@ def export(form: Format, place: Path | None, config: Path | None, *, quiet: bool
                 _write(form, place, moving, query)
         where_to = f" in {place}" if place else ""
         say(f"{counted(rows.count, 'event', 'events')}{where_to}")
-        say(trust(completeness(store, query, configured=[each.name for each in settings.source])))
+        say(trust(told))
 
 
 def _check(form: Format, place: Path | None) -> None:

@@ -12,7 +12,7 @@ from flagtrail.around import around as look_around
 from flagtrail.cli.asking import open_store, trust
 from flagtrail.cli.options import Simple, moment
 from flagtrail.cli.showing import dumps, local, out, plain, plain_table, print_json, say, zone
-from flagtrail.completeness import completeness
+from flagtrail.completeness import Completeness, completeness
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.facts import Fact
@@ -22,6 +22,7 @@ from flagtrail.state import state as look_at
 from flagtrail.store import Store
 from flagtrail.suspects import Suspect
 from flagtrail.when import parse_span, spoken
+from flagtrail.window import MILLISECOND
 
 MOST_CHANGES = 3  # of a suspect that are shown; `flagtrail show` has all
 MOST_UNREAD = 5  # spans of unread time that are shown
@@ -36,12 +37,14 @@ def around(
         raise ConfigError(f"{at} lies in the future: nothing has happened then yet")
     back, on = _span("--before", before), _span("--after", after)
     with open_store(config) as store:
+        until = min(middle + on + MILLISECOND, now)
+        told = _how_complete(store, Query(since=middle - back, until=until), config)
         found = look_around(store, middle, before=back, after=on, limit=limit, **where)
         if _form(output) is Simple.JSON:
             print_json(found.as_dict())
         else:
             _show_around(found)
-        _note(store, Query(since=found.since, until=min(found.until, now)), config)
+        say(trust(told))
 
 
 def state(flag: str, at: str, output: Simple | None, config: Path | None, **where: str | None) -> None:
@@ -78,9 +81,9 @@ def _span(option: str, text: str) -> timedelta:
         raise ConfigError(f"{option}: {error}, or 0") from None
 
 
-def _note(store: Store, query: Query, config: Path | None) -> None:
-    """Say how far the table can be trusted, in the words of `flagtrail events`."""
-    say(trust(completeness(store, query, configured=[source.name for source in load(config).source])))
+def _how_complete(store: Store, query: Query, config: Path | None) -> Completeness:
+    """Return how far an answer that is read after this can be trusted."""
+    return completeness(store, query, configured=load(config).vendors())
 
 
 def _show_around(found: Around) -> None:

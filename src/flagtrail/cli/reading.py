@@ -88,7 +88,7 @@ def _server(url: str, settings: Config) -> "Server | None":
         return None
     from flagtrail.web.server import Server  # slow to import
 
-    server = Server(url, settings.serve, [source.name for source in settings.source], settings.people())
+    server = Server(url, settings.serve, settings.vendors(), settings.people())
     server.start()
     return server
 

@@ -33,8 +33,7 @@ def serve(listen: str | None, config: Path | None) -> None:
         listening(chosen.listen).close()
     except OSError as error:
         raise ConfigError(f"{chosen.listen} cannot be listened at: {error.strerror or error}") from None
-    configured = [source.name for source in settings.source]
-    server = Server(store_url(settings, config), chosen, configured, settings.people())
+    server = Server(store_url(settings, config), chosen, settings.vendors(), settings.people())
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
@@ -34,7 +35,7 @@ class Trail:
 
     store: Store
     settings: ServeSettings
-    configured: tuple[str, ...] = ()
+    configured: Collection[str] = ()
     people: People = field(default_factory=People)
     live: Gate = field(init=False)
     exports: Gate = field(default_factory=lambda: Gate(EXPORTS, "exports"))

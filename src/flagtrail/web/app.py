@@ -1,6 +1,6 @@
 """Puts the API together."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,8 +22,10 @@ AT_ONCE = 8  # questions; with the exports they take fewer connections than the 
 ABOUT = "One trail of every feature-flag change, whichever vendor made it. Times without a zone are UTC."
 
 
-def app(store: Store, settings: ServeSettings, configured: Iterable[str] = (), people: People | None = None) -> FastAPI:
-    """Return the API of a store as an ASGI app; `configured` are the names of the sources that there should be."""
+def app(
+    store: Store, settings: ServeSettings, configured: Collection[str] = (), people: People | None = None
+) -> FastAPI:
+    """Return the API of a store as an ASGI app; `configured` is as in `completeness`."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -34,7 +36,7 @@ def app(store: Store, settings: ServeSettings, configured: Iterable[str] = (), p
         title="flagtrail", version=__version__, description=ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
         lifespan=life, redirect_slashes=False,
     )  # fmt: skip
-    made.state.trail = Trail(store, settings, tuple(configured), people or People())
+    made.state.trail = Trail(store, settings, configured, people or People())
     first = APIRouter(prefix="/api/v1", dependencies=[Depends(said_once)])
     for subject in (events, counts, coverage, moments, live):
         first.include_router(subject.router)

@@ -137,7 +137,7 @@ def span(text: str, name: str, *, most: timedelta) -> timedelta:
 
 
 def complete(trail: Trail, query: Query) -> Completeness:
-    """Return how complete the answer to a question is."""
+    """Return how complete the answer to a question is; to be asked before the answer is read."""
     return completeness(trail.store, query, configured=trail.configured)
 
 

@@ -52,8 +52,8 @@ def histogram(trail: Asked, asked: Annotated[HistogramFilters, Query()]) -> Resp
     if asked.by is not None and asked.by not in DIMENSIONS:
         raise Refused(422, f"by: events are not counted by {asked.by!r}; they are by: {', '.join(DIMENSIONS)}")
     with within(trail.settings.timeout.total_seconds()):
-        counts = store_query.histogram(trail.store, query, asked.by, bucket)
         told = complete(trail, query)
+        counts = store_query.histogram(trail.store, query, asked.by, bucket)
     spans = [
         {"since": since, "value": value, "events": number}
         for (since, value), number in sorted(counts.items(), key=lambda item: (item[0][0], str(item[0][1] or "")))
@@ -69,8 +69,8 @@ def count(trail: Asked, asked: Annotated[CountFilters, Query()]) -> Response:
     """Return how many events there are by some dimensions; what `top` leaves out is told."""
     query, zone = question(trail, asked), _zone(asked.zone)
     with within(trail.settings.timeout.total_seconds()):
-        found = store_query.count(trail.store, query, asked.by, asked.top, zone)
         told = complete(trail, query)
+        found = store_query.count(trail.store, query, asked.by, asked.top, zone)
     groups = [_group(found.by, row) for row in found.rows]
     return answered(
         {"by": list(found.by), "groups": groups, "total": found.total, "groups_in_all": found.groups,

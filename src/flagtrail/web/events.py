@@ -36,8 +36,8 @@ def events(trail: Asked, asked: Annotated[PageFilters, Query()]) -> Response:
     """Return a page of events, newest first, with how complete it is; `next` goes on where it ends."""
     wanted = page(trail, asked)
     with within(trail.settings.timeout.total_seconds()):
-        found = list(store_query.events(trail.store, wanted))
         told = complete(trail, wanted)
+        found = list(store_query.events(trail.store, wanted))
     shown, more = found[: asked.limit], len(found) > asked.limit
     cursor = cursor_of(shown[-1]) if more else None
     rows = [as_json(row) for row in shown]

@@ -3,7 +3,7 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import structlog
 import uvicorn
@@ -27,10 +27,10 @@ class Server:
     """The API, until `stop`: it has a store of its own, so that who asks never waits for who stores."""
 
     def __init__(
-        self, url: str, settings: ServeSettings, configured: Iterable[str] = (), people: People | None = None,
+        self, url: str, settings: ServeSettings, configured: Collection[str] = (), people: People | None = None,
         again: float = AGAIN,
     ) -> None:  # fmt: skip
-        self.url, self.settings, self.configured, self.again = url, settings, tuple(configured), again
+        self.url, self.settings, self.configured, self.again = url, settings, configured, again
         self.people = people
         self.address: Address | None = None
         self.listens = threading.Event()

@@ -26,6 +26,7 @@ STEPS = 10_000  # of SQLite's machine, between two looks at the clock
 LONGEST = 50 * 2**20  # bytes of one value in SQLite; a statement could ask for more than there is memory
 READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "data_version"}
+TABLES = ("json_each", "json_tree")  # SQLite makes them at their first use, which looks like a change of the schema
 FUNCTIONS = {"load_extension", "fts3_tokenizer", "fts5", "fts5_decode", "sqlite_rename_table"}  # refused
 BEGINS = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*(select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
 # Functions without effects that are VOLATILE because they tell something else each time.
@@ -67,6 +68,8 @@ def _in_sqlite(store: Store, statement: str, timeout: float) -> Iterator[tuple[l
         connection.execute("PRAGMA query_only = ON")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        for table in TABLES:
+            connection.execute(f"SELECT 1 FROM {table}('[]')")  # noqa: S608
         connection.set_authorizer(_may)
         deadline = time.monotonic() + timeout
         connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)

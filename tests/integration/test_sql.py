@@ -270,6 +270,14 @@ def test_values_are_plain_and_columns_have_a_name_each(trail: Store) -> None:
     assert answer(trail, "(SELECT 1 AS x)") if trail.engine.dialect.name == "postgresql" else True
 
 
+def test_what_json_holds_can_be_asked_for_in_sqlite(tmp_path: Path) -> None:
+    with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        assert answer(store, "SELECT sum(value) AS s FROM json_each('[1,2]')") == [{"s": 3}]
+        deep = "WITH x(t) AS (VALUES ('{\"a\": [true, 5]}')) SELECT fullkey, atom FROM x, json_tree(t) WHERE atom = 5"
+        assert answer(store, deep) == [{"fullkey": "$.a[1]", "atom": 5}]
+        assert "only reading" in refused(store, "SELECT * FROM pragma_journal_mode('delete')")
+
+
 def test_a_role_that_may_only_read_can_ask_and_nothing_else(postgres: Callable[[], str]) -> None:
     """The statements of the docs that make such a role, and flagtrail as that role."""
     url = postgres()

@@ -5,6 +5,7 @@ from math import inf
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Float,
     FromClause,
@@ -22,6 +23,8 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from flagtrail.fields import BY_NAME
 from flagtrail.impact import NUMBER, Range, parse_range
@@ -45,6 +48,44 @@ STATE = {
     "truncated": EVENT.c.truncated,
 }
 COMMENTED = EVENT.c.comment != literal_column("''")
+
+
+class folded(FunctionElement[str]):  # noqa: N801
+    """A text in lower case: what PostgreSQL takes for it, and in SQLite what Python does."""
+
+    name = "folded"
+    type = String()
+    inherit_cache = True
+
+
+class alike(FunctionElement[bool]):  # noqa: N801
+    """Whether a text is like a pattern, in which a backslash escapes, whatever the case of both."""
+
+    name = "alike"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(folded, "postgresql")
+def _lower(element: folded, compiler: Any, **more: Any) -> str:
+    return str(compiler.process(func.lower(*element.clauses), **more))
+
+
+@compiles(folded)
+def _folded(element: folded, compiler: Any, **more: Any) -> str:
+    return str(compiler.process(func.folded(*element.clauses), **more))
+
+
+@compiles(alike, "postgresql")
+def _ilike(element: alike, compiler: Any, **more: Any) -> str:
+    value, pattern = element.clauses
+    return str(compiler.process(value.ilike(pattern, escape="\\").self_group(), **more))
+
+
+@compiles(alike)
+def _like(element: alike, compiler: Any, **more: Any) -> str:
+    value, pattern = element.clauses
+    return str(compiler.process(folded(value).like(folded(pattern), escape="\\").self_group(), **more))
 
 
 def span(query: Query) -> ColumnElement[bool]:
@@ -105,8 +146,8 @@ def one_of(table: FromClause, name: str, values: Iterable[str]) -> ColumnElement
         patterns += [f"%{escaped(value)}%" for value in whole]
         whole = []
     columns = [table.c[column] for column in BY_NAME[name].columns]
-    found = [column.ilike(pattern, escape="\\") for column in columns for pattern in patterns]
-    found += [func.lower(column).in_([func.lower(literal(value)) for value in whole]) for column in columns if whole]
+    found: list[ColumnElement[bool]] = [alike(column, literal(pattern)) for column in columns for pattern in patterns]
+    found += [folded(column).in_([folded(literal(value)) for value in whole]) for column in columns if whole]
     return or_(*found)
 
 

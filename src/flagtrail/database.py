@@ -15,7 +15,7 @@ from flagtrail.deadline import deadline, milliseconds_left
 from flagtrail.errors import StoreError, TooSlow
 from flagtrail.event import to_json
 from flagtrail.migrations import HEAD, KNOWN
-from flagtrail.words import has_words
+from flagtrail.words import folded, has_words
 
 CACHE_KIB = 4096  # of SQLite, for each open connection
 LOG_PAGES = 4000  # of 4 KiB, after which SQLite writes its log back into the file: a page that many wrote, once
@@ -167,6 +167,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.isolation_level = None  # no implicit BEGIN: `_begin_sqlite` says which kind
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     connection.create_function("has_words", 2, has_words, deterministic=True)
+    connection.create_function("folded", 1, folded, deterministic=True)
     _use_wal(connection)
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")

@@ -3,11 +3,13 @@
 A few too many are told where case is not what a database takes it for, and never one too few.
 """
 
+import re
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, literal, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, func, literal, literal_column, or_, select, text
 
-from flagtrail.conditions import glob
+from flagtrail.conditions import alike, glob
 from flagtrail.fields import BY_NAME, like
 from flagtrail.question import Query
 from flagtrail.schema import FACET
@@ -18,6 +20,7 @@ LONGEST = 600  # characters of a facet; one that is longer is kept as the empty 
 MOST = 1000  # facets that a part or a pattern may mean; with more, events are looked at one after another
 REST = 100  # values that are left when others are not wanted; with more, events are looked at one after another
 MOST_WORDS = 200  # words with one beginning that are asked for one by one
+ASCII = re.compile(r"[^*\x80-\U0010ffff]*")  # of a pattern, the part by which an index of SQLite finds
 # To the letter what SQLite's indexes are of.
 PARTS = {
     "key": "substr(value, 1, instr(value, char(31)) - 1)",
@@ -61,24 +64,26 @@ def objects(connection: Connection, pattern: str) -> list[str] | None:
     """Return the objects that a pattern means, at most as many as can be asked for one by one; else None."""
     if not pattern.strip("*"):
         return None
-    wanted = func.lower(literal(glob(pattern)))
-    fits: list[ColumnElement[bool]] = [FACET.c.value == ""]
+    fits: list[Any] = [FACET.c.value == ""]
     if connection.dialect.name == "postgresql":
+        wanted = func.lower(literal(glob(pattern)))
         # To the letter what the indexes are of; a backslash escapes by itself.
         parts: list[ColumnElement[str]] = [
             literal_column(f"lower(split_part(facet.value, chr(31), {part}))") for part in "12"
         ]
         return _found(connection, "object", [*fits, *(part.op("LIKE")(wanted) for part in parts)])
-    begin = pattern.partition("*")[0]
+    begin = ASCII.match(pattern)[0]  # type: ignore[index]
+    lower = "lower" if pattern.isascii() else "folded"  # SQLite's own is faster, and knows ASCII only
     if not begin:
-        fits += [literal_column(f"lower({part})").like(wanted, escape="\\") for part in PARTS.values()]
+        like_it = f"{lower}({{}}) LIKE {lower}(:pattern) ESCAPE '\\'"
+        fits += [text(like_it.format(part)).bindparams(pattern=glob(pattern)) for part in PARTS.values()]
         return _found(connection, "object", fits)
     found = set(_found(connection, "object", fits) or ())
     for name, part in PARTS.items():  # SQLite would take the primary key, and read all objects
         statement = (
             f"SELECT value FROM facet INDEXED BY search_by_{name} WHERE field = 'object' "  # noqa: S608
             f"AND lower({part}) >= lower(?) AND lower({part}) < lower(?) || ? "
-            f"AND lower({part}) LIKE lower(?) ESCAPE '\\' LIMIT ?"
+            f"AND {lower}({part}) LIKE {lower}(?) ESCAPE '\\' LIMIT ?"
         )
         values = (begin, begin, "\U0010ffff", glob(pattern), MOST + 1)
         found.update(connection.exec_driver_sql(statement, values).scalars())
@@ -87,11 +92,11 @@ def objects(connection: Connection, pattern: str) -> list[str] | None:
 
 def people(connection: Connection, parts: Iterable[str]) -> list[str] | None:
     """Return the people whose names, e-mails or ids have one of some parts; None when they are too many."""
-    wanted = or_(*(FACET.c.value.ilike(f"%{glob(part)}%", escape="\\") for part in parts))
+    wanted = or_(*(alike(FACET.c.value, literal(f"%{glob(part)}%")) for part in parts))
     return _found(connection, "actor", [FACET.c.value == "", wanted])
 
 
-def _found(connection: Connection, field: str, fits: list[ColumnElement[bool]]) -> list[str] | None:
+def _found(connection: Connection, field: str, fits: list[Any]) -> list[str] | None:
     """Return the facets that meet one of some conditions; None when they are too many."""
     found: set[str] = set()
     name: ColumnElement[str] = literal_column(f"'{field}'")

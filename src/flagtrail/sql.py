@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +27,12 @@ STEPS = 10_000  # of SQLite's machine, between two looks at the clock
 LONGEST = 50 * 2**20  # bytes of one value in SQLite; a statement could ask for more than there is memory
 READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "data_version"}
+TABLES = ("json_each", "json_tree")  # SQLite makes them at their first use, which looks like a change of the schema
 FUNCTIONS = {"load_extension", "fts3_tokenizer", "fts5", "fts5_decode", "sqlite_rename_table"}  # refused
 BEGINS = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*(select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
+# PostgreSQL's types with values that Python has none for.
+BEYOND = ("date", "timestamp", "timestamptz", "time", "timetz", "interval", "json", "jsonb")
+DIGITS = 1000  # of a number; a longer one is told as text, for Python refuses to write it, and few programs read it
 # Functions without effects that are VOLATILE because they tell something else each time.
 HARMLESS = ["random", "clock_timestamp", "timeofday", "gen_random_uuid", "random_normal"]
 WITH_EFFECTS = """
@@ -67,6 +72,8 @@ def _in_sqlite(store: Store, statement: str, timeout: float) -> Iterator[tuple[l
         connection.execute("PRAGMA query_only = ON")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        for table in TABLES:
+            connection.execute(f"SELECT 1 FROM {table}('[]')")  # noqa: S608
         connection.set_authorizer(_may)
         deadline = time.monotonic() + timeout
         connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
@@ -97,12 +104,38 @@ def _in_postgresql(store: Store, statement: str, timeout: float) -> Iterator[tup
         with closing(connection):
             connection.rollback()
             connection.read_only = True
+            _tell_all(connection)
             _refuse_effects(connection, statement)
             _allow(connection, deadline)
             # A named cursor: DECLARE takes a query only, and the extended protocol only one statement.
             with connection.cursor(name="answer") as cursor:
                 cursor.execute(statement.encode("utf-8", "replace"))
                 yield [column.name for column in cursor.description or ()], _fetched(connection, cursor, deadline)
+
+
+def _tell_all(connection: Any) -> None:
+    """Let values come as PostgreSQL writes them where Python has none: infinity, years BC, 24:00, long numbers."""
+    from psycopg import DataError
+    from psycopg.abc import AdaptContext, Buffer, Loader
+    from psycopg.adapt import Loader as Base
+    from psycopg.pq import Format
+
+    oids = [connection.adapters.types[name].oid for name in BEYOND]
+    usual = {oid: connection.adapters.get_loader(oid, Format.TEXT) for oid in oids}
+
+    class OrText(Base):
+        def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+            super().__init__(oid, context)
+            self.usual: Loader = usual[oid](oid, context)
+
+        def load(self, data: Buffer) -> Any:
+            try:
+                return self.usual.load(data)
+            except (DataError, ValueError, OverflowError):
+                return bytes(data).decode("utf-8", "replace")
+
+    for oid in usual:
+        connection.adapters.register_loader(oid, OrText)
 
 
 def _refuse_effects(connection: Any, statement: str) -> None:
@@ -162,7 +195,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return iso(value) if value.tzinfo else value.isoformat(sep=" ")
     if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else _float(float(value))
+        return _number(value)
     if isinstance(value, float):
         return _float(value)
     if isinstance(value, bytes | memoryview):
@@ -170,6 +203,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return value if value is None or isinstance(value, str | int | dict) else str(value)
+
+
+def _number(value: Decimal) -> int | float | str:
+    if not value.is_finite():
+        return _float(float(value))
+    if value == value.to_integral_value():
+        return int(value) if value.adjusted() < DIGITS else f"{value:f}"
+    told = float(value)
+    return told if isfinite(told) else f"{value:f}"
 
 
 def _float(value: float) -> float | str:

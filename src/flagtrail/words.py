@@ -7,7 +7,19 @@ import re
 from functools import lru_cache
 
 LONGEST = 64  # characters of a word that count; what is longer is found by its beginning
+STAYING = ("\u0130", "\u212a")  # the Turkish I with a dot, and the sign of the kelvin
+_STAYING = re.compile(f"([{''.join(STAYING)}])")
 _WORD = re.compile(r"[^\W_]+")
+
+
+def folded(text: str | None) -> str | None:
+    """Return a text in which case does not matter any more; SQLite's own `lower` knows ASCII only.
+
+    The two signs whose lower case would be an ASCII letter stay, as they do in SQLite's indexes of `lower`.
+    """
+    if text is None or text.isascii():
+        return text and text.lower()
+    return "".join(part if part in STAYING else part.lower() for part in _STAYING.split(text))
 
 
 def words(text: str) -> list[str]:

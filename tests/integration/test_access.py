@@ -12,13 +12,14 @@ import time_machine
 from sqlalchemy import text
 
 from flagtrail.errors import ConfigError
+from flagtrail.rows import Reading
 from flagtrail.serving import Address, ServeSettings, parse_address
 from flagtrail.store import Store
 from flagtrail.tokens import check, create, note_use, revoke, tokens
 from flagtrail.web.access import require_tokens
 from flagtrail.web.server import Server
 from tests.conftest import told
-from tests.serving import fill, served
+from tests.serving import event, fill, served
 
 EVENTS = "/api/v1/events"
 
@@ -280,3 +281,28 @@ def test_a_store_that_cannot_be_used_is_a_problem(tmp_path: Path, logged: list[A
         assert answer.status_code == 503
         assert str(tmp_path) not in answer.text
     assert told(logged, "request_failed")
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired"])
+def test_a_live_connection_ends_with_its_token(url: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flagtrail.web.live.CHECKED", 0.5)
+    with Store(url) as store:
+        token = create(store, f"listener-{how}", ["read"], timedelta(days=1))
+        create(store, f"other-{how}", ["read"])  # without one that can be used, nothing is served
+        with (
+            served(url, tokens=True) as api,
+            api.stream("GET", "/api/v1/live", headers=bearer(token), timeout=10) as answer,
+        ):
+            lines = answer.iter_lines()
+            assert next(lines).startswith("retry:")
+            time.sleep(1.5)  # it is looked up, and goes on
+            if how == "revoked":
+                revoke(store, f"listener-{how}")
+            else:
+                with store.engine.begin() as connection:
+                    ended = {"at": datetime(2026, 1, 1, tzinfo=UTC).isoformat(), "name": f"listener-{how}"}
+                    connection.execute(text("UPDATE token SET expires_at = :at WHERE name = :name"), ended)
+            page = [(event(500, vendor_id=f"before-{how}"), {})]
+            time.sleep(0.6)
+            store.add("acme", "launchdarkly", [Reading("audit_log", page)])
+            assert not [line for line in lines if line.startswith("data:")], "and ends by itself"

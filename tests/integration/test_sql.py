@@ -270,6 +270,37 @@ def test_values_are_plain_and_columns_have_a_name_each(trail: Store) -> None:
     assert answer(trail, "(SELECT 1 AS x)") if trail.engine.dialect.name == "postgresql" else True
 
 
+def test_what_json_holds_can_be_asked_for_in_sqlite(tmp_path: Path) -> None:
+    with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        assert answer(store, "SELECT sum(value) AS s FROM json_each('[1,2]')") == [{"s": 3}]
+        deep = "WITH x(t) AS (VALUES ('{\"a\": [true, 5]}')) SELECT fullkey, atom FROM x, json_tree(t) WHERE atom = 5"
+        assert answer(store, deep) == [{"fullkey": "$.a[1]", "atom": 5}]
+        assert "only reading" in refused(store, "SELECT * FROM pragma_journal_mode('delete')")
+
+
+def test_numbers_and_instants_without_end_are_told_as_text(postgres: Callable[[], str]) -> None:
+    with Store(postgres()) as store:
+        [one] = answer(
+            store,
+            "SELECT 1e5000::numeric AS long, -1e5000::numeric AS below, 1e300::numeric AS whole, 0.5 + 1e400 AS part, "
+            "'nan'::numeric AS none, 12::numeric AS short, '24:00'::time AS late, '[1e5000]'::jsonb AS held",
+        )
+        assert one == {
+            "long": "1" + "0" * 5000, "below": "-1" + "0" * 5000, "whole": 10**300, "part": "1" + "0" * 400 + ".5",
+            "none": "nan", "short": 12, "late": "24:00:00", "held": "[1" + "0" * 5000 + "]",
+        }  # fmt: skip
+        [one] = answer(
+            store,
+            "SELECT 'infinity'::timestamptz AS a, '-infinity'::timestamp AS b, 'infinity'::date AS c, "
+            "'20000-01-01'::date AS d, '0044-03-15 BC'::timestamptz AS e, ARRAY['infinity'::timestamptz] AS f, "
+            "'2026-03-01 12:00+02'::timestamptz AS g, '2026-03-01'::date AS h",
+        )
+        assert one == {
+            "a": "infinity", "b": "-infinity", "c": "infinity", "d": "20000-01-01", "e": "0044-03-15 00:00:00+00 BC",
+            "f": ["infinity"], "g": "2026-03-01T10:00:00.000Z", "h": "2026-03-01",
+        }  # fmt: skip
+
+
 def test_a_role_that_may_only_read_can_ask_and_nothing_else(postgres: Callable[[], str]) -> None:
     """The statements of the docs that make such a role, and flagtrail as that role."""
     url = postgres()

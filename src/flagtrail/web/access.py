@@ -72,6 +72,7 @@ async def granted(
             raise Refused(401, told, {"WWW-Authenticate": REALM})
         return
     token = await run_in_threadpool(check, trail.store, given.credentials)
+    request.state.given = given.credentials
     if token is None:
         told = "this token is none, was revoked, or has expired; `flagtrail token create` makes another"
         raise Refused(401, told, {"WWW-Authenticate": f'{REALM}, error="invalid_token"'})
@@ -85,6 +86,12 @@ async def granted(
         trail.noted[token.key] = time.monotonic()
         # Beside the answer: who stores may hold the database for a while.
         asyncio.get_running_loop().run_in_executor(None, _note, trail.store, token.key)
+
+
+def still_granted(request: Request, trail: Trail) -> bool:
+    """Return whether whoever asked this, and was not refused, could ask it again now: tokens expire, or are revoked."""
+    given = getattr(request.state, "given", None)
+    return given is None or check(trail.store, given) is not None
 
 
 def _note(store: Store, key: str) -> None:

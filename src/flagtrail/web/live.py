@@ -1,12 +1,12 @@
 """The address of what happens now: each event as server-sent events have it, once, as soon as it is stored."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event as Flag
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import Field
 
 from flagtrail import query
@@ -14,13 +14,14 @@ from flagtrail.event import to_json
 from flagtrail.exports.columns import as_json
 from flagtrail.follow import follow, number_of, position_of, start
 from flagtrail.store import Store
-from flagtrail.web.access import Asked, reads
+from flagtrail.web.access import Asked, reads, still_granted
 from flagtrail.web.asking import LARGEST, Filters, question
 from flagtrail.web.flowing import Flowing
 from flagtrail.web.problems import Refused
 
 RETRY = 3000  # milliseconds after which a client comes back by itself
 QUIET = 15.0  # seconds without an event after which a line says that the connection lives: proxies end idle ones
+CHECKED = 10.0  # seconds after which it is looked up again whether the one who listens may
 router = APIRouter(tags=["events"])
 Position = Annotated[
     str | None,
@@ -46,20 +47,30 @@ class LiveFilters(Filters):
     responses={200: {"description": "events without end", "content": {"text/event-stream": {}}}},
     dependencies=[reads],
 )
-def live(trail: Asked, asked: Annotated[LiveFilters, Query()], last_event_id: Position = None) -> Response:
+def live(
+    request: Request, trail: Asked, asked: Annotated[LiveFilters, Query()], last_event_id: Position = None
+) -> Response:
     """Tell each event as it is stored, from now on or after the last one that came; see "server-sent events".
 
-    Events come in the order of storing: a change that is read late comes late, and none is left out.
+    Events come in the order of storing: a change that is read late comes late, and none is left out. When the token
+    expires or is revoked, the answer ends within seconds.
     """
     wanted = replace(question(trail, asked), oldest_first=False)
     place = last_event_id or asked.after
     if place is not None and not _is_position(place):
         raise Refused(422, "Last-Event-ID: this is no id that was sent from here")
-    return Flowing(trail.live, lambda flag: told(trail.store, wanted, place, flag), "text/event-stream")
+
+    def chunks(flag: Flag) -> Iterator[bytes]:
+        return told(trail.store, wanted, place, flag, lambda: still_granted(request, trail))
+
+    return Flowing(trail.live, chunks, "text/event-stream")
 
 
-def told(store: Store, wanted: query.Query, place: str | None, flag: Flag) -> Iterator[bytes]:
-    """Yield events as they are stored after a position, and nothing at each look, until the flag is set."""
+def told(store: Store, wanted: query.Query, place: str | None, flag: Flag, may: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield events as they are stored after a position, and nothing at each look.
+
+    It ends when the flag is set, and soon after the one who listens may not any more.
+    """
     position = place or start(store, flag)
     if position is None:
         return
@@ -71,8 +82,12 @@ def told(store: Store, wanted: query.Query, place: str | None, flag: Flag) -> It
     yield f"retry: {RETRY}\nid: {position}\n\n".encode()
     if first is not None:
         yield sent(first)
-    since = time.monotonic()
+    since = checked = time.monotonic()
     for row in rows:
+        if time.monotonic() - checked >= CHECKED:
+            if not may():
+                return
+            checked = time.monotonic()
         if row is not None:
             yield sent(row)
         elif time.monotonic() - since < QUIET:

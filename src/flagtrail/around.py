@@ -1,7 +1,7 @@
 """Asks the store what changed around a moment, and returns the suspects with what was not read around it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,7 +42,7 @@ class Around:
         return told | {"suspects": suspects, "unread": [one._asdict() for one in self.unread]}
 
 
-def around(
+def around(  # noqa: PLR0913 - a question has that many sides
     store: Store,
     moment: datetime,
     *,
@@ -52,15 +52,17 @@ def around(
     object: str | None = None,
     project: str | None = None,
     limit: int = 10,
+    configured: Iterable[str] = (),
 ) -> Around:
     """Return the changes from `before` until `after` a moment, ranked; `limit` 0 means all.
 
     A change that belongs to no single environment or project, such as that of a segment, is looked at whatever
     environment or project is asked for: it may concern it. All three are as in a Query.
+    `configured` are the names of the sources that there should be.
     """
     window = Window(moment - before, moment + after + MILLISECOND)
     reach = max(window.until, moment + REVERSAL)
-    missing = unread(store, window)  # before the events: what is stored in between can only add
+    missing = unread(store, window, configured)  # before the events: what is stored in between can only add
     logs = logs_of(store)
     wide = Query(since=window.since - REVERSAL, until=reach, object=object, limit=0)
     fits = may_be(store, environment, project)

@@ -1,7 +1,7 @@
 """Asks the store what changed around a moment, and returns the suspects with what was not read around it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from flagtrail.bulk import among
-from flagtrail.query import Query, events, reading
+from flagtrail.query import Query, events, may_be, reading
 from flagtrail.schema import EVENT
 from flagtrail.store import Store
 from flagtrail.suspects import LOOKBACK, REVERSAL, Past, Row, Suspect, object_of, ranked
@@ -42,7 +42,7 @@ class Around:
         return told | {"suspects": suspects, "unread": [one._asdict() for one in self.unread]}
 
 
-def around(
+def around(  # noqa: PLR0913 - a question has that many sides
     store: Store,
     moment: datetime,
     *,
@@ -52,30 +52,26 @@ def around(
     object: str | None = None,
     project: str | None = None,
     limit: int = 10,
+    configured: Iterable[str] = (),
 ) -> Around:
     """Return the changes from `before` until `after` a moment, ranked; `limit` 0 means all.
 
     A change that belongs to no single environment or project, such as that of a segment, is looked at whatever
-    environment or project is asked for: it may concern it. `object` is as in a Query.
+    environment or project is asked for: it may concern it. All three are as in a Query.
+    `configured` are the names of the sources that there should be.
     """
     window = Window(moment - before, moment + after + MILLISECOND)
     reach = max(window.until, moment + REVERSAL)
-    missing = unread(store, window)  # before the events: what is stored in between can only add
+    missing = unread(store, window, configured)  # before the events: what is stored in between can only add
     logs = logs_of(store)
     wide = Query(since=window.since - REVERSAL, until=reach, object=object, limit=0)
-    rows = [row for row in events(store, wide) if _meant(row, environment=environment, project=project)]
+    fits = may_be(store, environment, project)
+    rows = [row for row in events(store, wide) if all(fit(row[name]) for name, fit in fits.items())]
     meant = [row for row in rows if window.since <= row["occurred_at"] < window.until]
     past = _pasts(store, logs, meant, window.since)
     suspects = ranked(meant, moment, others=rows, past=past, environment=environment)
     shown = suspects[:limit] if limit else suspects
     return Around(moment, window.since, window.until, shown, len(meant), missing)
-
-
-def _meant(row: Row, **wanted: str | None) -> bool:
-    """Return whether an event may concern what is asked for: where it says nothing about it, it may."""
-    return all(
-        value is None or row[name] is None or row[name].lower() == value.lower() for name, value in wanted.items()
-    )
 
 
 def _pasts(store: Store, read: Logs, rows: Sequence[Row], since: datetime) -> Callable[[Row], Past | None]:

@@ -1,6 +1,6 @@
 """Asks the table: which events, how many in each span of time, and one event whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -30,6 +30,7 @@ __all__ = [
     "events",
     "expanded",
     "histogram",
+    "may_be",
     "place_of",
     "reading",
     "shown",
@@ -58,6 +59,21 @@ def shown() -> list[ColumnElement[Any]]:
     """Return the columns of an event as they are shown: with the impact that its flag event tells."""
     impact = func.coalesce(EVENT.c.impact, effect_of(lambda effect: effect.c.impact)).label("impact")
     return [impact if column.name == "impact" else column for column in EVENT.c]
+
+
+def may_be(store: Store, environment: str | None, project: str | None) -> dict[str, Callable[[str | None], bool]]:
+    """Return by `environment` and `project` whether a value of it may be the one asked for, by key, name or pattern.
+
+    Where nothing is asked for, any may; None may be any too: what says nothing of its environment may concern it.
+    """
+    with reading(store) as connection:
+        wanted = named(connection, Query(environment=environment, project=project)).wanted
+    return {name: _or_none(wanted.get(name, ("*",))) for name in ("environment", "project")}
+
+
+def _or_none(patterns: Sequence[str]) -> Callable[[str | None], bool]:
+    fits = like(patterns)
+    return lambda value: not value or fits(value)
 
 
 def histogram(store: Store, query: Query, by: str | None, bucket: timedelta) -> dict[tuple[datetime, Any], int]:

@@ -1,14 +1,14 @@
 """Asks the store what a flag was at a moment, as far as the trail knows it, and says what it cannot know."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from flagtrail.facts import Fact, Life
 from flagtrail.places import ANYWHERE, Place
-from flagtrail.query import Query, events
+from flagtrail.query import Query, events, may_be
 from flagtrail.store import Store
 from flagtrail.touches import Row, Touch, blind, touches_of
 from flagtrail.unread import Log, Logs, logs_of
@@ -56,18 +56,20 @@ def state(
 ) -> list[FlagState]:
     """Return what each flag with this key or name was at a moment, by source and project; empty when there is none.
 
-    `*` in it stands for anything. With an environment, facts of others are left out; those of all environments stay.
+    `*` stands for anything, and environments and projects go by their names too. With an environment, facts of others
+    are left out; those of all environments stay.
     """
     logs = logs_of(store)  # before the events: what is stored in between can only add
     asked = Query(object=flag, project=project, vendor=vendor, limit=0)
     met = [row for row in events(store, asked) if row["object_kind"] == "flag"]
+    fits = may_be(store, environment, project)
     keys = sorted({(row["source"], row["object_key"] or row["object_name"]) for row in met})
     found = []
     for source, key in keys:
         rows = [row for row in events(store, Query(source=source, object=key, limit=0)) if _is(row, key)]
         rows.sort(key=lambda row: (row["occurred_at"], row["number"]))
-        wheres = sorted(_wheres(rows, project), key=str)
-        found += [_state(store, logs, rows, where, at, environment) for where in wheres]
+        wheres = sorted(_wheres(rows, fits["project"]), key=str)
+        found += [_state(store, logs, rows, where, at, environment, fits["environment"]) for where in wheres]
     return found
 
 
@@ -83,11 +85,11 @@ def _where(row: Row) -> Where:
     return row["project"], place or None
 
 
-def _wheres(rows: Iterable[Row], project: str | None) -> set[Where]:
-    """Return where there are flags of one key; where one event does not tell, it belongs to all of them."""
+def _wheres(rows: Iterable[Row], fits: Callable[[str | None], bool]) -> set[Where]:
+    """Return where there are flags of one key that fit; where one event does not tell, it belongs to all of them."""
     every = {_where(row) for row in rows}
     whole = {where for where in every if where[0] is not None} or every
-    return {where for where in whole if project is None or (where[0] or "").lower() == project.lower()}
+    return {where for where in whole if fits(where[0])}
 
 
 def _state(
@@ -97,6 +99,7 @@ def _state(
     where: Where,
     at: datetime,
     environment: str | None,
+    fits: Callable[[str | None], bool],
 ) -> FlagState:
     mine = [row for row in rows if _where(row) == where or row["project"] is None]
     logs = {row["stream"] for row in mine if row["related_event"] is None} or {row["stream"] for row in mine}
@@ -106,8 +109,7 @@ def _state(
     vague = [blind(row, Place(ANYWHERE, ())) for row in mine if _where(row) != where]
     others = [*vague, *_from_outside(store, mine, where)]
     life = Life([row for row in mine if _where(row) == where], at, windows, others)
-    wanted = (environment or "").lower()
-    facts = [f for f in life.facts() if not wanted or f.environment is None or f.environment.lower() == wanted]
+    facts = [fact for fact in life.facts() if fits(fact.environment)]
     latest = (life.past or life.future or mine)[-1 if life.past else 0]
     notes = list(_notes(read, mine, facts, environment))
     key = latest["object_key"] or latest["object_name"]

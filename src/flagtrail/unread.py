@@ -12,6 +12,7 @@ from flagtrail.store import Gap, Store, StreamState
 from flagtrail.window import Window, merge, subtract
 
 NOT_READ = "not read yet"
+NEVER = "never read"
 TOO_EARLY = "before the configured start"
 TOO_YOUNG = "not settled yet: changes may still appear"
 
@@ -53,13 +54,21 @@ def logs_of(store: Store) -> Logs:
     return log_of
 
 
-def unread(store: Store, window: Window) -> list[Unread]:
-    """Return what of a window was not read, oldest first; streams of a source with the same gap are told together."""
+def unread(store: Store, window: Window, configured: Iterable[str] = ()) -> list[Unread]:
+    """Return what of a window was not read, oldest first; streams of a source with the same gap are told together.
+
+    `configured` are the names of the sources that there should be; one that was never looked at has no streams.
+    """
     found: dict[tuple[str, datetime, datetime, str], list[str]] = {}
     for stream in store.streams():
         for hole in subtract(window, store.coverage(stream.source, stream.stream)):
             for part, reason in _explained(stream, hole, store.gaps(stream.source, stream.stream)):
                 found.setdefault((stream.source, part.since, part.until, reason), []).append(stream.stream)
+    looks = {look.source: look.error for look in store.sources()}
+    known = {stream.source for stream in store.streams()}
+    for name in sorted({*configured, *(name for name, error in looks.items() if error)} - known):
+        if looks.get(name, NEVER):
+            found[name, window.since, window.until, looks.get(name) or NEVER] = []
     told = [Unread(source, names, since, until, reason) for (source, since, until, reason), names in found.items()]
     return sorted(told, key=lambda one: (one.since, one.until, one.source, one.reason))
 

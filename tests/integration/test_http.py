@@ -117,6 +117,14 @@ def test_coverage_moments_and_states_are_told(api: httpx.Client) -> None:
     around = api.get("/api/v1/around", params={"at": "2026-03-01T10:05Z", "before": "30m"}).json()
     assert around["suspects"][0]["why"]
     assert around["changes"] == 4
+    assert [(one["source"], one["reason"]) for one in around["unread"] if not one["streams"]] == [
+        ("other", "never read")
+    ]
+    assert around["completeness"]["failing"] == ["other"]
+    assert around["completeness"]["since"] == "2026-03-01T09:35:00.000Z"
+    missing = api.get("/api/v1/state", params={"flag": "no-such-flag", "at": "2026-03-01T10:05Z"}).json()
+    assert (missing["flags"], missing["completeness"]["complete"]) == ([], False)
+    assert "7d" in problem(api.get("/api/v1/around", params={"at": "1970-01-01T00:00Z", "before": "999999d"}), 422)
     state = api.get("/api/v1/state", params={"flag": "checkout-0", "at": "2026-03-01T10:05Z"}).json()
     assert state["flags"][0]["key"] == "checkout-0"
 

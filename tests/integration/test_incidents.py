@@ -12,8 +12,10 @@ from flagtrail.around import Around, around
 from flagtrail.connector import Stream
 from flagtrail.effects import EFFECTS, Effect, effect_of, is_production
 from flagtrail.event import Action, ActorKind, Event, Ref
+from flagtrail.query import Query, events
 from flagtrail.rollouts import few_targets, puts_back, step_of
 from flagtrail.rows import Reading
+from flagtrail.state import state
 from flagtrail.store import Store
 from flagtrail.suspects import FACTORS, Past, ranked, saves
 from flagtrail.unread import TOO_EARLY, TOO_YOUNG
@@ -74,6 +76,22 @@ def test_what_is_asked_for_narrows_and_keeps_what_belongs_to_no_single_environme
     assert order(around(store, MOMENT, environment="TEST")) == ["b", "c"]
     assert order(around(store, MOMENT, project="web", object="A*")) == ["a"]
     assert order(around(store, MOMENT, project="other")) == ["c"]
+
+
+def test_environments_and_projects_go_by_their_names_and_patterns_as_in_any_question(store: Store) -> None:
+    names = {"environment": "env-1", "environment_name": "Production EU", "project": "p1", "project_name": "Web shop"}
+    flag = {"object_key": "checkout", "changes": [{"path": "environments.env-1.on", "before": False, "after": True}]}
+    told = [event("named", -1, **names, **flag), event("key only", -2, **flag, environment="env-1", project="p1"),
+            event("another", -3, environment="test", project="app"),
+            event("none", -4, environment=None, project=None)]  # fmt: skip
+    put(store, told)
+    for where in ({"environment": "production EU"}, {"environment": "Prod*"}, {"environment": "env-*"},
+                  {"project": "WEB shop"}, {"project": "web*"}, {"project": "p*", "environment": "*1"}):  # fmt: skip
+        found = {row["vendor_id"] for row in events(store, Query(limit=0, **where))}
+        assert set(order(around(store, MOMENT, **where))) == {*found, "none"}, where
+        flags = state(store, "checkout", MOMENT, **where)
+        facts = [(one.project, fact.environment) for one in flags for fact in one.facts]
+        assert (found, set(facts)) == ({"named", "key only"}, {("p1", "env-1")}), where
 
 
 def test_the_span_is_what_is_asked_for(store: Store) -> None:

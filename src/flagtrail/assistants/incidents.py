@@ -30,6 +30,7 @@ def changes_around(trail: Trail, asked: ask.ChangesAround) -> Answer:
     found = around(
         trail.store, middle, before=back, after=on,
         environment=asked.environment or None, project=asked.project or None, object=asked.object or None, limit=0,
+        configured=trail.configured,
     )  # fmt: skip
     ranked = list(enumerate(found.suspects, start=1))
     shown = fitted(ranked[: asked.limit], _suspect, _suspect_line, ROOM - 4_000)

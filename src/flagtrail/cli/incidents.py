@@ -22,8 +22,9 @@ from flagtrail.state import state as look_at
 from flagtrail.store import Store
 from flagtrail.suspects import Suspect
 from flagtrail.when import parse_span, spoken
-from flagtrail.window import MILLISECOND
+from flagtrail.window import EPOCH, MILLISECOND
 
+END = datetime(9000, 1, 1, tzinfo=UTC)
 MOST_CHANGES = 3  # of a suspect that are shown; `flagtrail show` has all
 MOST_UNREAD = 5  # spans of unread time that are shown
 
@@ -36,10 +37,17 @@ def around(
     if middle > now + timedelta(minutes=1):
         raise ConfigError(f"{at} lies in the future: nothing has happened then yet")
     back, on = _span("--before", before), _span("--after", after)
+    if back > middle - EPOCH:
+        raise ConfigError(
+            f"--before {before}: that is before 1970, when there was nothing to change; write a shorter one"
+        )
+    if on > END - middle:
+        raise ConfigError(f"--after {after}: that is after the year {END.year}; write a shorter one")
     with open_store(config) as store:
         until = min(middle + on + MILLISECOND, now)
         told = _how_complete(store, Query(since=middle - back, until=until), config)
-        found = look_around(store, middle, before=back, after=on, limit=limit, **where)
+        configured = load(config).vendors()
+        found = look_around(store, middle, before=back, after=on, limit=limit, configured=configured, **where)
         if _form(output) is Simple.JSON:
             print_json(found.as_dict())
         else:
@@ -51,7 +59,9 @@ def state(flag: str, at: str, output: Simple | None, config: Path | None, **wher
     """Show what a flag was at a moment, as far as it is known."""
     with open_store(config) as store:
         check_known(store, Query(vendor=where.get("vendor")))
+        told = _how_complete(store, Query(vendor=where.get("vendor"), project=where.get("project")), config)
         found = look_at(store, flag, _instant(at), **where)
+        say(trust(told))
         if not found:
             raise ConfigError(f"no event is about a flag {flag!r}; `flagtrail events --object '*part*'` finds names")
         if _form(output) is Simple.JSON:
@@ -98,7 +108,7 @@ def _show_around(found: Around) -> None:
             page = suspect.row["url"] or f"flagtrail show {suspect.row['id'][:8]}"
             out.print(Text(f"{rank} {plain(page)}", style="dim"), soft_wrap=True)  # a broken link leads nowhere
     for one in found.unread[:MOST_UNREAD]:
-        streams = f"{len(one.streams)} streams" if len(one.streams) > 1 else one.streams[0]
+        streams = one.streams[0] if len(one.streams) == 1 else f"{len(one.streams) or 'all'} streams"
         say(f"not read: {one.source}, {streams}, {local(one.since)} to {local(one.until)}: {one.reason}")
     if len(found.unread) > MOST_UNREAD:
         say(f"and {len(found.unread) - MOST_UNREAD} more spans that were not read: -o json tells all")

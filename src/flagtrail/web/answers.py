@@ -138,7 +138,8 @@ class Around(BaseModel):
     until: datetime
     changes: int
     suspects: list[Suspect]
-    unread: list[dict[str, Any]]
+    unread: list[dict[str, Any]] = Field(description="spans that were not read; without streams: a whole source")
+    completeness: Completeness
 
 
 class State(BaseModel):
@@ -146,3 +147,4 @@ class State(BaseModel):
 
     at: datetime
     flags: list[dict[str, Any]]
+    completeness: Completeness

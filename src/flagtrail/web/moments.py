@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from flagtrail.around import around as find_around
 from flagtrail.deadline import within
 from flagtrail.exports.columns import as_json
+from flagtrail.query import Query as Asking
 from flagtrail.state import state as find_state
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.answers import Around, State, answered
-from flagtrail.web.asking import Length, Moment, Value, moment, span
+from flagtrail.web.asking import Length, Moment, Value, complete, moment, span
 from flagtrail.web.problems import Refused
-from flagtrail.window import EPOCH
+from flagtrail.window import EPOCH, MILLISECOND
 
 END = datetime(9000, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -54,14 +55,16 @@ def around(trail: Asked, asked: Annotated[AroundFilters, Query()]) -> Response:
     at = _known(asked.at)
     spans = {name: span(getattr(asked, name), name, most=WEEK) for name in ("before", "after")}
     with within(trail.settings.timeout.total_seconds()):
+        until = min(at + spans["after"] + MILLISECOND, datetime.now(UTC))
+        trust = complete(trail, Asking(since=at - spans["before"], until=until))
         found = find_around(
             trail.store, at, environment=asked.environment, object=asked.object, project=asked.project,
-            limit=asked.limit, **spans,
+            limit=asked.limit, configured=trail.configured, **spans,
         )  # fmt: skip
     told = found.as_dict()
     for one in told["suspects"]:
         one["event"] = as_json(one["event"])
-    return answered(told)
+    return answered(told | {"completeness": trust.as_json()})
 
 
 @router.get("/state", response_model=State, dependencies=[reads])
@@ -71,10 +74,11 @@ def state(trail: Asked, asked: Annotated[StateFilters, Query()]) -> Response:
     if "*" in asked.flag and len(asked.flag.replace("*", "")) < LEAST:
         raise Refused(422, f"flag: write at least {LEAST} characters of a name beside `*`: every flag is read whole")
     with within(trail.settings.timeout.total_seconds()):
+        trust = complete(trail, Asking(vendor=asked.vendor, project=asked.project))
         found = find_state(
             trail.store, asked.flag, at, environment=asked.environment, project=asked.project, vendor=asked.vendor
         )
-    return answered({"at": at, "flags": [one.as_dict() for one in found]})
+    return answered({"at": at, "flags": [one.as_dict() for one in found], "completeness": trust.as_json()})
 
 
 def _known(text: str) -> datetime:

@@ -381,6 +381,33 @@ def test_a_place_is_asked_for_by_its_key_and_by_every_name_that_it_had(store: St
 
 
 @pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("gathered", [False, True])
+def test_words_that_begin_with_a_digit_are_found(store: Store, gathered: bool) -> None:
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    texts = [
+        "deploy 0e1f2a9, 12% of users",
+        "4e12ab9c",
+        "rollback:4e12ab9c→0e1f2a9\n1.5e3x 2026-03-01",
+        "Q1 e1f2a9",
+        "é2e5",
+    ]
+    pairs = [
+        (Event(vendor_id=str(n), occurred_at=from_ms(n), action="created", vendor_action="x", comment=text), {"id": n})
+        for n, text in enumerate(texts)
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    if gathered:
+        Gathering(store.engine).catch_up()
+    for asked, found in {
+        "0e1f2a9": "02", '"0e1f2a9"': "02", "0E1F": "02", "4e12ab9c": "12", "4e12": "12", '"4e12ab9c 0e1f2a9"': "2",
+        '"4e12"': "", "12": "0", '"deploy 0e1f2a9 12"': "0", "1": "02", "q1": "3", "e1f2a9": "3", '"1 5e3x 2026"': "2",
+        "é2e5": "4", "2e5": "",
+    }.items():  # fmt: skip
+        got = sorted(row["vendor_id"] for row in events(store, Query(text=asked)))
+        assert got == list(found), (asked, found)
+
+
+@pytest.mark.usefixtures("tiny")
 def test_case_does_not_matter_in_any_alphabet(store: Store) -> None:
     store.register("acme", "launchdarkly", Stream("audit_log"))
     values = {"action": "Übernommen", "environment": "Größe", "object_key": "kasse-Ü", "object_name": "Übersicht"}

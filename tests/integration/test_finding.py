@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from flagtrail import gather, search, walk
+from flagtrail.conditions import WORDS
 from flagtrail.connector import Stream
 from flagtrail.counts import count_by_stream
 from flagtrail.database import writing
@@ -392,8 +393,8 @@ def test_words_that_begin_with_a_digit_are_found(store: Store, gathered: bool) -
         "é2e5",
     ]
     pairs = [
-        (Event(vendor_id=str(n), occurred_at=from_ms(n), action="created", vendor_action="x", comment=text), {"id": n})
-        for n, text in enumerate(texts)
+        (Event(vendor_id=str(n), occurred_at=from_ms(n), action="created", vendor_action="x", comment=told), {"id": n})
+        for n, told in enumerate(texts)
     ]
     store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
     if gathered:
@@ -405,6 +406,13 @@ def test_words_that_begin_with_a_digit_are_found(store: Store, gathered: bool) -
     }.items():  # fmt: skip
         got = sorted(row["vendor_id"] for row in events(store, Query(text=asked)))
         assert got == list(found), (asked, found)
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.connect() as connection:
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            plan = connection.exec_driver_sql(
+                f"EXPLAIN SELECT 1 FROM event WHERE {WORDS.replace('%', '%%')} @@ 'x'::tsquery", ()
+            ).scalars()
+            assert "search_text" in " ".join(plan), "to the letter what the index is of"
 
 
 @pytest.mark.usefixtures("tiny")

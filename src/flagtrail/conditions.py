@@ -34,13 +34,18 @@ from flagtrail.words import LONGEST, asked
 
 TEXTS = ("summary", "comment", "object_key", "object_name", "location", "actor_name")
 LONG_TEXT = 100_000  # characters of an event that PostgreSQL's index of words reads
-PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~–—…“”‘’«»·•"  # noqa: RUF001
+DIVIDING = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~–—…“”‘’«»·•→←⇒×÷±\u00a0\t\n\r"  # noqa: RUF001
+LETTER = "ǂ"  # before each word that begins with a digit: PostgreSQL would take `0e1f2a9` for a number and a word
 # To the letter what PostgreSQL's index is of, or it would not be used.
-WORDS = "to_tsvector('simple'::regconfig, translate(left({}, {}), '{}', '{}'))".format(
+WORDS = (
+    "to_tsvector('simple'::regconfig, "
+    "regexp_replace(translate(left({}, {}), '{}', '{}'), '(^| )([0-9])', '\\1{}\\2', 'g'))"
+).format(
     " || ' ' || ".join(f"coalesce(event.{name}, '')" for name in TEXTS),
     LONG_TEXT,
-    PUNCTUATION.replace("'", "''"),
-    " " * len(PUNCTUATION),
+    DIVIDING.replace("'", "''"),
+    " " * len(DIVIDING),
+    LETTER,
 )
 STATE = {
     "vanished": EVENT.c.vanished_at.is_not(None),
@@ -183,16 +188,17 @@ def _has_text(text: str, dialect: str) -> ColumnElement[bool]:
     if dialect != "postgresql":
         return func.has_words(joined_texts(), text) == 1
     beginnings, groups = asked(text)
-    terms = [f"'{word}':*" for word in beginnings]
+    terms = [_kept(word, ":*") for word in beginnings]
     # A word that was cut is known by its beginning only.
-    terms += [f"({' <-> '.join(_whole(word) for word in group)})" for group in groups]
+    terms += [f"({' <-> '.join(_kept(word, ':*' * (len(word) == LONGEST)) for word in group)})" for group in groups]
     vector: Any = literal_column(WORDS)
     has: ColumnElement[bool] = vector.op("@@")(literal(" & ".join(terms), String).cast(TSQUERY))
     return has
 
 
-def _whole(word: str) -> str:
-    return f"'{word}'" + (":*" if len(word) == LONGEST else "")
+def _kept(word: str, how: str) -> str:
+    """Return a word as the index keeps it; without the letter before it where a rare sign divides it from another."""
+    return f"('{LETTER}{word}'{how} | '{word}'{how})" if word[0] in "0123456789" else f"'{word}'{how}"
 
 
 def joined_texts() -> ColumnElement[str]:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import delete, select, text, update
 
 from flagtrail import gather, search, walk
+from flagtrail.conditions import WORDS
 from flagtrail.connector import Stream
 from flagtrail.counts import count_by_stream
 from flagtrail.database import writing
@@ -464,3 +465,37 @@ def test_case_does_not_matter_in_any_alphabet(store: Store) -> None:
                 assert found == ["1"], (name, pattern, gathered)
                 found = [row["vendor_id"] for row in events(store, Query(without={name: pattern}))]
                 assert found == ["2"], ("not", name, pattern, gathered)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("gathered", [False, True])
+def test_words_that_begin_with_a_digit_are_found(store: Store, gathered: bool) -> None:
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    texts = [
+        "deploy 0e1f2a9, 12% of users",
+        "4e12ab9c",
+        "rollback:4e12ab9c→0e1f2a9\n1.5e3x 2026-03-01",
+        "Q1 e1f2a9",
+        "é2e5",
+    ]
+    pairs = [
+        (Event(vendor_id=str(n), occurred_at=from_ms(n), action="created", vendor_action="x", comment=told), {"id": n})
+        for n, told in enumerate(texts)
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    if gathered:
+        Gathering(store.engine).catch_up()
+    for asked, found in {
+        "0e1f2a9": "02", '"0e1f2a9"': "02", "0E1F": "02", "4e12ab9c": "12", "4e12": "12", '"4e12ab9c 0e1f2a9"': "2",
+        '"4e12"': "", "12": "0", '"deploy 0e1f2a9 12"': "0", "1": "02", "q1": "3", "e1f2a9": "3", '"1 5e3x 2026"': "2",
+        "é2e5": "4", "2e5": "",
+    }.items():  # fmt: skip
+        got = sorted(row["vendor_id"] for row in events(store, Query(text=asked)))
+        assert got == list(found), (asked, found)
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.connect() as connection:
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            plan = connection.exec_driver_sql(
+                f"EXPLAIN SELECT 1 FROM event WHERE {WORDS.replace('%', '%%')} @@ 'x'::tsquery", ()
+            ).scalars()
+            assert "search_text" in " ".join(plan), "to the letter what the index is of"

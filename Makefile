@@ -29,7 +29,7 @@ faults: $(VENV)/.test-ready
 	$(RUN) pytest -n auto tests/faults $(ARGS)
 
 # Loading beside its peers, where the time goes, memory, fetching, start-up, and questions as the trail grows, written
-# into benchmarks/RESULTS.md. Takes about an hour, and the network once; ROWS up to 10000000 takes two hours more. With
+# into benchmarks/RESULTS.md. Takes its time, and the network once; ROWS up to 10000000 takes hours more. With
 # ARGS, such as ARGS="--only ours,bare --events 20000 --runs 1", only the first of these, and printed only.
 ROWS ?= 10000,100000,1000000
 bench: $(VENV)/.test-ready

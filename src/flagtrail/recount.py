@@ -19,7 +19,7 @@ DIFFERENT = """
 def recount(engine: Engine) -> bool:
     """Gather everything anew if the counts are not those of the events, and return whether it was so.
 
-    Nobody stores meanwhile. Reads every event: about ten seconds for a million.
+    Nobody stores meanwhile. Reads every event.
     """
     with writing(engine) as connection:
         alone(connection)

@@ -8,7 +8,7 @@ from typing import Any
 
 from flagtrail.facts import Fact, Life
 from flagtrail.places import ANYWHERE, Place
-from flagtrail.query import Query, events, may_be
+from flagtrail.query import Query, QueryError, events, may_be
 from flagtrail.store import Store
 from flagtrail.touches import Row, Touch, blind, touches_of
 from flagtrail.unread import Log, Logs, logs_of
@@ -16,6 +16,7 @@ from flagtrail.window import Window
 
 HOLDERS = ("environment", "project", "product", "config")
 SEPARATORS = " /→>➔"  # what vendors put between the parts of a place
+LEAST = 3  # characters of a name in which `*` stands, for whoever asks from elsewhere
 Where = tuple[str | None, str | None]
 
 
@@ -43,6 +44,12 @@ class FlagState:
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON has it."""
         return asdict(self)
+
+
+def check_pattern(flag: str) -> None:
+    """Raise QueryError when a pattern may mean too many flags, each of which is read whole."""
+    if "*" in flag and len(flag.replace("*", "")) < LEAST:
+        raise QueryError(f"flag: write at least {LEAST} characters of a name beside `*`: every flag is read whole")
 
 
 def state(

@@ -9,12 +9,11 @@ from flagtrail.assistants.fitting import ROOM, event_row, fitted, kept_document,
 from flagtrail.assistants.tools import Answer, Trail
 from flagtrail.facts import Fact
 from flagtrail.query import Query, QueryError, check_known
-from flagtrail.state import FlagState, state
+from flagtrail.state import FlagState, check_pattern, state
 from flagtrail.suspects import Suspect
 from flagtrail.window import MILLISECOND, iso
 
 SLACK = timedelta(minutes=1)  # by which a clock may be ahead of ours
-LEAST = 3  # characters of a name in which `*` stands
 UNREAD = 10  # spans of unread time that are told
 NAMED = 20  # events saved together, doubts, notes
 FLAG = 2_000  # bytes that a flag takes at least
@@ -64,8 +63,7 @@ def _suspect_line(ranked: tuple[int, Suspect]) -> str:
 def flag_state(trail: Trail, asked: ask.FlagState) -> Answer:
     """Return what flags were at a moment, as far as the trail knows it."""
     at = ask.moment(asked.at)
-    if "*" in asked.flag and len(asked.flag.replace("*", "")) < LEAST:
-        raise QueryError(f"flag: write at least {LEAST} characters of a name beside `*`: every flag is read whole")
+    check_pattern(asked.flag)
     where = {name: getattr(asked, name) or None for name in ("environment", "project", "vendor")}
     check_known(trail.store, Query(vendor=where["vendor"]))
     trust = trail.trust(Query(vendor=where["vendor"], project=where["project"]))

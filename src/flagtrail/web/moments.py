@@ -10,6 +10,8 @@ from flagtrail.around import around as find_around
 from flagtrail.deadline import within
 from flagtrail.exports.columns import as_json
 from flagtrail.query import Query as Asking
+from flagtrail.query import QueryError
+from flagtrail.state import check_pattern
 from flagtrail.state import state as find_state
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.answers import Around, State, answered
@@ -19,7 +21,6 @@ from flagtrail.window import EPOCH, MILLISECOND
 
 END = datetime(9000, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
-LEAST = 3  # characters of a name in which `*` stands
 router = APIRouter(tags=["moments"])
 
 
@@ -71,8 +72,10 @@ def around(trail: Asked, asked: Annotated[AroundFilters, Query()]) -> Response:
 def state(trail: Asked, asked: Annotated[StateFilters, Query()]) -> Response:
     """Return what a flag was at a moment, as far as the trail knows it; each fact says how it is known."""
     at = _known(asked.at)
-    if "*" in asked.flag and len(asked.flag.replace("*", "")) < LEAST:
-        raise Refused(422, f"flag: write at least {LEAST} characters of a name beside `*`: every flag is read whole")
+    try:
+        check_pattern(asked.flag)
+    except QueryError as error:
+        raise Refused(422, str(error)) from None
     with within(trail.settings.timeout.total_seconds()):
         trust = complete(trail, Asking(vendor=asked.vendor, project=asked.project))
         found = find_state(

@@ -1,4 +1,4 @@
-"""Puts the API together."""
+"""Puts the API and the page together."""
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -16,6 +16,8 @@ from flagtrail.web import counts, coverage, docs, events, live, moments
 from flagtrail.web.access import Trail
 from flagtrail.web.asking import said_once
 from flagtrail.web.guard import Guard
+from flagtrail.web.page import start
+from flagtrail.web.page.shell import error_page
 from flagtrail.web.problems import described, teach
 
 AT_ONCE = 8  # questions; with the exports they take fewer connections than the database has for us
@@ -42,6 +44,8 @@ def app(
         first.include_router(subject.router)
     made.include_router(first)
     made.include_router(docs.router, prefix="/api")
+    made.include_router(start.router)
+    made.state.error_page = error_page
     if settings.origins:
         made.add_middleware(
             CORSMiddleware, allow_origins=settings.origins, allow_methods=["GET"],

@@ -92,33 +92,47 @@ def described(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _answer(
+    request: Request,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    errors: list[dict[str, str]] | None = None,
+) -> Response:
+    """Return the answer for a problem: as a page to whoever asks for a page."""
+    if request.scope["path"].startswith("/api/"):
+        return problem(status, detail, headers, errors)
+    found: Response = request.app.state.error_page(request, status, detail, headers)
+    return found
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
-    return problem(error.status, error.detail, error.headers)
+    return _answer(request, error.status, error.detail, error.headers)
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, WORDS.get(error.status_code, str(error.detail)), error.headers)
+    return _answer(request, error.status_code, WORDS.get(error.status_code, str(error.detail)), error.headers)
 
 
 async def _question(request: Request, error: Exception) -> Response:
-    return problem(422, str(error))
+    return _answer(request, 422, str(error))
 
 
 async def _slow(request: Request, error: Exception) -> Response:
-    return problem(503, str(error))
+    return _answer(request, 503, str(error))
 
 
 async def _broken(request: Request, error: Exception) -> Response:
     log.error("request_failed", error=str(error))
-    return problem(503, BROKEN)
+    return _answer(request, 503, BROKEN)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [_part(each, request) for each in error.errors()]
-    return problem(422, "; ".join(f"{each['name']}: {each['message']}" for each in errors), errors=errors)
+    return _answer(request, 422, "; ".join(f"{each['name']}: {each['message']}" for each in errors), errors=errors)
 
 
 def _part(each: Any, request: Request) -> dict[str, str]:

@@ -1,0 +1,15 @@
+"""The page Object."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from flagtrail.web.access import Asked, reads
+from flagtrail.web.page.shell import page
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/object", dependencies=[reads])
+def object(request: Request, trail: Asked) -> HTMLResponse:
+    """Return the page."""
+    return page(request, trail, "object.html", title="Object", here="object")

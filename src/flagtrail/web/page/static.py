@@ -1,0 +1,39 @@
+"""The page's own files: styles, scripts, pictures. Nothing of the page comes from elsewhere."""
+
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from fastapi import APIRouter, Response
+
+from flagtrail.web.problems import Refused
+
+FOLDER = files("flagtrail.web.page").joinpath("static")
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FOREVER = "public, max-age=31536000, immutable"  # the address changes with what is in the file
+router = APIRouter(include_in_schema=False)
+
+
+@cache
+def content(name: str) -> bytes | None:
+    """Return what is in a file; None when there is no such."""
+    known = {each.name for each in FOLDER.iterdir() if each.name.endswith(tuple(KINDS))}
+    return FOLDER.joinpath(name).read_bytes() if name in known else None
+
+
+@cache
+def address(name: str) -> str:
+    """Return the address of a file, which is another one when its content is."""
+    found = content(name)
+    assert found is not None, f"the page has no file {name}"
+    return f"/static/{sha256(found).hexdigest()[:12]}/{name}"
+
+
+@router.get("/static/{version}/{name}")
+def file(version: str, name: str) -> Response:
+    """Return a file; an old address gives what is in it now, which is not kept."""
+    found = content(name)
+    if found is None:
+        raise Refused(404, "there is no such part of the page")
+    headers = {"Cache-Control": FOREVER} if address(name).split("/")[2] == version else {}
+    return Response(found, media_type=KINDS[name[name.rindex(".") :]], headers=headers)

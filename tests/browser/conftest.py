@@ -5,7 +5,6 @@ tests of other folders run in the same process, because Playwright leaves an eve
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -15,15 +14,10 @@ from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwrig
 
 from flagtrail.store import Store
 from tests.browser import trail
+from tests.browser.launching import HOW, found, launched
 from tests.browser.watching import Watch
 from tests.serving import served
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-VARIABLE = "FLAGTRAIL_CHROMIUM"
-HOW = (
-    "the page is tested in a real browser, and there is none: install Chromium (Debian, Ubuntu: apt-get install "
-    f"chromium), or let {VARIABLE} name one"
-)
 ZONE = "Europe/Berlin"
 Open = Callable[..., Page]
 
@@ -46,12 +40,8 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="package")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     """The machine's own Chromium."""
-    path = os.environ.get(VARIABLE) or next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        _missing()
-    # Root may not have its sandbox, and some machines have little shared memory.
-    options = ["--no-sandbox", "--disable-dev-shm-usage"] if os.geteuid() == 0 else ["--disable-dev-shm-usage"]
-    browser = playwright.chromium.launch(executable_path=path, args=options)
+    path = found()
+    browser = launched(playwright, path) if path else _missing()
     yield browser
     browser.close()
 

@@ -1,4 +1,4 @@
-"""A trail whose vendors, people and flags are called what an attacker would call them: nothing runs, nothing is lost."""
+"""A trail whose vendors, people and flags are called what an attacker would call them: nothing runs or is lost."""
 
 import re
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ GROUP = 12  # events of one source
 STEP = 17  # from the text of one column to that of the next: all columns of few events hold them all
 COLUMNS = (
     "summary", "comment", "object_name", "object_key", "actor_name", "actor_email", "actor_id", "environment_name",
-    "environment", "project_name", "project", "object_kind", "action", "vendor_action", "organization", "location", "url",
-    "change_set",
+    "environment", "project_name", "project", "object_kind", "action", "vendor_action", "organization", "location",
+    "url", "change_set",
 )  # fmt: skip
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
 
@@ -164,6 +164,8 @@ def test_no_text_in_any_field_makes_markup(hostile: str, groups: list[Group]) ->
             for id in group.ids():
                 found = Skeleton(client.get(f"{hostile}/event/{id}").raise_for_status().text)
                 names = {name for part in found.parts for name in part[1:]}
-                assert not {name for name in names if name.startswith("on") or name in ("style", "srcdoc", "formaction")}
+                assert not {
+                    name for name in names if name.startswith("on") or name in ("style", "srcdoc", "formaction")
+                }
                 assert not {part[0] for part in found.parts} & {"iframe", "object", "embed", "base", "math", "style"}
                 assert found.schemes <= {"", "http", "https"}

@@ -1,4 +1,4 @@
-"""The trail that the page is tested with: both vendors' simulated history, and an incident that the tests know by heart."""
+"""The trail that the page is tested with: both vendors' simulated history, and an incident that tests know by heart."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -55,7 +55,8 @@ _STYLES = (
 _UNICODE = (
     "\u202egnp.xe\u202c turned on", "\u2066isolated\u2069", "\u2067\u202b\u202emirrored",
     "a\u200bb\u200cc\u200dd\ufeffe",
-    "Z\u0351\u036b\u0343a\u0300\u0301\u0302l\u030dg\u0311o", "👩‍👩‍👧‍👦🏴\U000e0067\U000e0062\U000e007f", "ｓｃｒｉｐｔ＜＞＂＇",
+    "Z\u0351\u036b\u0343a\u0300\u0301\u0302l\u030dg\u0311o", "👩‍👩‍👧‍👦🏴\U000e0067\U000e0062\U000e007f",
+    "ｓｃｒｉｐｔ＜＞＂＇",
     "\u2028" + CALL + "\u2029", "\uffff\ufffe\ufdd0", "\U0010ffff\ue000", "ﷺ" * 20, "раypаl admin",
     "\x85\x1c\x1b[31mred\x1b[0m",
     "\x00\x01\x07\x08\x0b\x0c\x7f", "𝒶𝒹𝓂𝒾𝓃", "\ud83d half a pair", "İstanbul ıI ß ﬁ", "\t\t tabs \t\t",

@@ -1,4 +1,4 @@
-"""Tells whether a request comes from a page of ours, and whether it came over TLS; browsers let no page forge either."""
+"""Tells whether a request comes from a page of ours, and whether over TLS; browsers let no page forge the first."""
 
 from starlette.datastructures import Headers
 
@@ -13,10 +13,7 @@ def is_own(headers: Headers, scheme: str) -> bool:
     site = headers.get("sec-fetch-site")
     if site not in (None, "same-origin"):
         return False
-    if over_tls(headers, scheme):
-        schemes = ["https"]
-    else:
-        schemes = [scheme, "https"] if site else [scheme]
+    schemes = ["https"] if over_tls(headers, scheme) else [scheme, "https"] if site else [scheme]
     return headers.get("origin", "").lower() in [f"{each}://{headers['host'].lower()}" for each in schemes]
 
 

@@ -1,4 +1,4 @@
-"""The page Coverage: how far the trail can be trusted, by source and stream over time, and what to do where it cannot."""
+"""The page Coverage: how far the trail can be trusted, by stream over time, and what to do where it cannot."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ router = APIRouter(include_in_schema=False)
 
 
 class SourceView(NamedTuple):
-    """A source: how the last look went, its streams with something to see to, the others, and how many are not shown."""
+    """A source: how the last look went, its streams with something odd, the others, and how many are not shown."""
 
     name: str
     look: SourceState | None

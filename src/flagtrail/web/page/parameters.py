@@ -12,7 +12,7 @@ LONGEST = 500  # characters of one
 
 
 def parameters(request: Request, known: Collection[str]) -> dict[str, str]:
-    """Return the parameters of an address by name, without those that are empty, as a form sends them; raises Refused."""
+    """Return the parameters of an address by name, but for empty ones, which forms send; raises Refused."""
     names = (*known, *EVERYWHERE)
     found: dict[str, str] = {}
     for name, value in request.query_params.multi_items():

@@ -86,7 +86,8 @@ def _incomplete(found: Completeness) -> Judged | None:
 def _complete(found: Completeness) -> Judged:
     if not found.is_trusted:
         return Judged("bad", "Not complete", "at no time everything was read that was wanted")
-    return Judged("good", "Complete to", "nothing is missing that was wanted of the vendors, up to", found.windows[-1].until)
+    told = "nothing is missing that was wanted of the vendors, up to"
+    return Judged("good", "Complete to", told, found.windows[-1].until)
 
 
 def clock(instant: datetime, zone: tzinfo) -> str:

@@ -1,9 +1,10 @@
 """Tells what is known of one stream: how it does, its bar, and each fact that says something."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from flagtrail.completeness import STALE
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
 from flagtrail.quiet import LONGEST
 from flagtrail.status import StreamStatus
@@ -19,7 +20,7 @@ from flagtrail.when import spoken
 
 GOOD, WARNING, BAD = "good", "warning", "bad"
 LEVELS = (BAD, WARNING, GOOD)
-STALE = timedelta(hours=1)
+NONE = "none"
 VANISHED = {
     RETENTION: "older than the vendor keeps them",
     ENVIRONMENT_DELETED: "their environment was deleted with its log",
@@ -79,8 +80,8 @@ def stream_view(stream: StreamStatus, look: SourceState | None, scale: Scale) ->
     facts = [*_looks(stream, quiet=quiet), *_trust(stream, local), *_entries(stream), *_keeping(stream)]
     return StreamView(
         title_of(stream), stream.state.stream, _level(stream, facts), stream, bar(stream, scale, local),
-        percent(stream.share) if stream.wanted else "none", percent(stream.verified_share) if stream.covered else "none",
-        spoken(stream.lag) if stream.lag else "none", len(stream.gaps), facts,
+        percent(stream.share) if stream.wanted else NONE, percent(stream.verified_share) if stream.covered else NONE,
+        spoken(stream.lag) if stream.lag else NONE, len(stream.gaps), facts,
     )  # fmt: skip
 
 
@@ -106,10 +107,10 @@ def _looks(stream: StreamStatus, *, quiet: bool) -> Iterator[Fact]:
         yield Fact("Last error", state.failed_at, state.error, BAD)
 
 
-def _trust(stream: StreamStatus, local: object) -> Iterator[Fact]:
-    assert callable(local)
+def _trust(stream: StreamStatus, local: Callable[[datetime], str]) -> Iterator[Fact]:
     if stream.verified_at:
-        yield Fact("Verified", stream.verified_at, f"{percent(stream.verified_share)} of what is covered; the oldest check")
+        share = percent(stream.verified_share)
+        yield Fact("Verified", stream.verified_at, f"the oldest check; {share} of what is covered agrees")
     elif stream.covered:
         yield Fact("Verified", None, "nothing was compared with the vendor yet: flagtrail verify does so")
     for verdict in stream.verdicts:
@@ -145,5 +146,6 @@ def _keeping(stream: StreamStatus) -> Iterator[Fact]:
         yield Fact("Ages out", stream.ages_out_at, "then the vendor begins to drop what was not read yet", BAD)
     if stream.likely_retention:
         days = spoken(stream.likely_retention)
-        told = f'its oldest entry was just younger than {days}; if that is how long the vendor keeps them, set retention = "{days}"'
+        told = f"its oldest entry was just younger than {days}; if that is how long the vendor keeps entries, "
+        told += f'set retention = "{days}"'
         yield Fact("Maybe older", None, told, WARNING)

@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from flagtrail import __version__
 from flagtrail.web.access import Trail
 from flagtrail.web.page import static
+from flagtrail.web.page.returning import asking
 from flagtrail.web.page.sentence import sentence, vendor_of
 from flagtrail.web.page.sign import sign
 from flagtrail.window import iso
@@ -27,6 +28,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+# Of an address of ours nobody else learns; browsers would not say where a form comes from if we did not either.
+HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +80,28 @@ def _templates() -> Environment:
 
 
 def page(
-    request: Request, trail: Trail, template: str, *, title: str, here: str, status: int = 200, **values: Any
+    request: Request, trail: Trail | None, template: str, *, title: str, here: str, status: int = 200, **values: Any
 ) -> HTMLResponse:
-    """Return a page: a template with what every page needs; `here` is the place in the menu that it belongs to."""
+    """Return a page: a template with what every page needs; `here` is the place in the menu that it belongs to.
+
+    Without a trail it tells nothing of it.
+    """
     reader = reader_of(request)
-    told = {"reader": reader, "now": datetime.now(UTC), "title": title, "here": here, "sign": sign(trail)}
+    told: dict[str, Any] = {"reader": reader, "now": datetime.now(UTC), "title": title, "here": here, "sign": None}
+    if trail is not None:
+        told["sign"] = sign(trail, reader.zone)
     text = _templates().get_template(template).render(request=request, **told, **values)
-    return HTMLResponse(text, status, {"Content-Security-Policy": POLICY})
+    return HTMLResponse(text, status, HEADERS)
 
 
-def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> HTMLResponse:
-    """Return a problem as a page."""
+def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a problem as a page; who has no token that could be used is led to where one is asked for."""
+    if status == 401 and request.method == "GET" and "authorization" not in request.headers:
+        return RedirectResponse(asking(request), 303)
     told = {"reader": reader_of(request), "now": datetime.now(UTC), "title": HTTPStatus(status).phrase}
     text = (
         _templates()
         .get_template("error.html")
         .render(request=request, here="", sign=None, status=status, detail=detail, **told)
     )
-    return HTMLResponse(text, status, {**(headers or {}), "Content-Security-Policy": POLICY})
+    return HTMLResponse(text, status, {**(headers or {}), **HEADERS})

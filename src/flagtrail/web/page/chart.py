@@ -1,0 +1,209 @@
+"""Draws how many changes there were over time: lanes of bars, and where something was not read or not counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from flagtrail import query as store_query
+from flagtrail.deadline import within
+from flagtrail.errors import TooSlow
+from flagtrail.histogram import is_tallied
+from flagtrail.web.access import Trail
+from flagtrail.web.page.answer import Answer, Row
+from flagtrail.web.page.axis import Axis, Tick, axis
+from flagtrail.web.page.sentence import vendor_of
+from flagtrail.web.page.shell import Reader
+from flagtrail.web.page.uncovered import Hole, holes
+from flagtrail.web.page.view import SIZE, View
+
+TOP = 6  # lanes besides that of all others
+QUICK = 0.12  # seconds for counting, before the newest changes alone are
+TOO_MANY = 20_000  # changes that are not counted one by one before a page is shown
+HEIGHT = 30  # of a bar at most, in a lane of 36
+WIDTH = 1000  # of a lane, in the units of its bars
+Counts = Mapping[tuple[int, Any], int]
+
+
+class Lane(NamedTuple):
+    """The changes of one vendor, project, environment, actor or action; `value` None is that of none, or of all others."""
+
+    label: str
+    value: str | None
+    style: str
+    total: int
+    bars: str
+    holes: Sequence[Hole]
+
+
+class Column(NamedTuple):
+    """One span of the chart, and how many changes there were in it, in words."""
+
+    since: datetime
+    until: datetime
+    place: float
+    width: float
+    number: int
+    text: str
+
+
+class Chart(NamedTuple):
+    """What is drawn. `counted_since` is where counting ended for want of time; None: all is counted."""
+
+    axis: Axis
+    lanes: Sequence[Lane]
+    columns: Sequence[Column]
+    total: int
+    most: int
+    counted_since: datetime | None
+    counts: Mapping[str, int]
+    """How many changes there are of each value of the lanes, if all are counted."""
+
+    @property
+    def ticks(self) -> Sequence[Tick]:
+        """The moments that are named below it."""
+        return self.axis.ticks
+
+    @property
+    def uncounted(self) -> float:
+        """How much of it was not counted, in percent, from its beginning on."""
+        return 0.0 if self.counted_since is None else self.axis.place(self.counted_since)
+
+    @property
+    def busiest(self) -> Column | None:
+        """The span with the most changes."""
+        return max(self.columns, key=lambda column: column.number, default=None)
+
+
+def chart(view: View, found: Answer, trail: Trail) -> Chart:
+    """Return the chart of an answer."""
+    over = axis(found.window, view.reader.zone)
+    counts, counted_since = _counts(view, found, trail, over)
+    names, ranked = _lanes(counts)
+    top = ranked[:TOP] if len(ranked) > TOP + 1 else ranked
+    others = len(ranked) > len(top)
+    lane_of = {name: min(place, len(top)) for place, name in enumerate(ranked)}
+    heights: Counter[tuple[int, int]] = Counter()
+    for (span, value), number in counts.items():
+        heights[lane_of[_folded(value)], span] += number
+    most = max(heights.values(), default=0)
+    missing = holes(found.told, over, by_vendor=view.by == "vendor")
+    lanes = []
+    for place in range(len(top) + others):
+        value = names[top[place]] if place < len(top) else None
+        mine = {span: number for (lane, span), number in heights.items() if lane == place}
+        label = _label(view.by, value) if place < len(top) else f"{len(ranked) - len(top)} others"
+        style = vendor_of(value).style if view.by == "vendor" and value else "lane-plain" if value else "lane-others"
+        lost = missing.get(value, missing[None]) if view.by == "vendor" else missing[None]
+        lanes.append(Lane(label, value, style, sum(mine.values()), _bars(over, mine, most), lost))
+    if not lanes:
+        lanes = [Lane("No changes", None, "lane-others", 0, "", missing[None])]
+    columns = _columns(over, heights, [lane.label for lane in lanes], view.reader)
+    totals = {lane.value: lane.total for lane in lanes if lane.value} if counted_since is None else {}
+    return Chart(over, lanes, columns, sum(heights.values()), most, counted_since, totals)
+
+
+def _counts(view: View, found: Answer, trail: Trail, over: Axis) -> tuple[Counts, datetime | None]:
+    """Return how many changes there are in each span by the value of their lane, and since when they are counted."""
+    rows, whole = found.sample
+    if not whole and (view.counts_all or not _is_much(view, found)):
+        seconds = trail.settings.timeout.total_seconds() if view.counts_all else QUICK
+        try:
+            with within(seconds):
+                exact = store_query.histogram(trail.store, found.query, view.by, over.fine)
+        except TooSlow:
+            pass
+        else:
+            return _spans(over, ((at, value, number) for (at, value), number in exact.items())), None
+    counts = _spans(over, ((row["occurred_at"], value_of(row, view.by), 1) for row in rows))
+    if whole:
+        return counts, None
+    return counts, rows[-1]["occurred_at"] if rows else over.window.until
+
+
+def _is_much(view: View, found: Answer) -> bool:
+    """Return whether it would surely take too long to count all, by how close together the newest ones are."""
+    rows = found.sample.rows
+    if is_tallied(found.query, [view.by]):
+        return False
+    if len(rows) <= SIZE:
+        return True
+    share = (found.window.until - rows[-1]["occurred_at"]) / found.window.length
+    return share <= 0 or len(rows) / share > TOO_MANY
+
+
+def _spans(over: Axis, told: Iterable[tuple[datetime, Any, int]]) -> Counts:
+    counts: Counter[tuple[int, Any]] = Counter()
+    for at, value, number in told:
+        counts[over.span_of(at), value] += number
+    return counts
+
+
+def value_of(row: Row, by: str) -> str | None:
+    """Return the value of a change by which lanes are told apart, the same as the database counts by."""
+    if by == "actor":
+        return row["actor_email"] or row["actor_name"] or row["actor_id"] or str(row["actor_kind"])
+    found: str | None = row[by]
+    return found
+
+
+def _folded(value: str | None) -> str:
+    return (value or "").lower()
+
+
+def _lanes(counts: Counts) -> tuple[Mapping[str, str | None], list[str]]:
+    """Return the values of the lanes, by the same without case, in their most frequent spelling; and their order."""
+    spelled: Counter[str | None] = Counter()
+    totals: Counter[str] = Counter()
+    for (_, value), number in counts.items():
+        spelled[value] += number
+        totals[_folded(value)] += number
+    names: dict[str, str | None] = {}
+    for value, _ in spelled.most_common():
+        names.setdefault(_folded(value), value or None)
+    return names, sorted(totals, key=lambda name: (-totals[name], name))
+
+
+def _label(by: str, value: str | None) -> str:
+    if value is None:
+        return f"no {by}"
+    return vendor_of(value).name if by == "vendor" else value.replace("_", " ") if by == "action" else value
+
+
+def _bars(over: Axis, mine: Mapping[int, int], most: int) -> str:
+    """Return the bars of a lane as the path of an SVG."""
+    path = []
+    for span, number in sorted(mine.items()):
+        first, last = (over.place(over.edges[span + side]) * WIDTH / 100 for side in (0, 1))
+        gap = min(1.0, (last - first) / 8)
+        height = max(2.5, HEIGHT * number / most)
+        path.append(f"M{first + gap:.1f} {HEIGHT}v-{height:.1f}h{last - first - 2 * gap:.1f}v{height:.1f}z")
+    return "".join(path)
+
+
+def _columns(
+    over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequence[str], reader: Reader
+) -> list[Column]:
+    """Return the spans that have changes."""
+    totals: Counter[int] = Counter()
+    parts: dict[int, list[str]] = {}
+    for (lane, span), number in sorted(heights.items()):
+        totals[span] += number
+        parts.setdefault(span, []).append(f"{labels[lane]} {number:,}")
+    found = []
+    for span, number in sorted(totals.items()):
+        since, until = over.edges[span], over.edges[span + 1]
+        place = over.place(since)
+        told = f"{number:,} {'change' if number == 1 else 'changes'}, {said(since, until, reader)}"
+        inside = f": {', '.join(parts[span])}" if len(labels) > 1 else ""
+        found.append(Column(since, until, place, round(over.place(until) - place, 3), number, told + inside))
+    return found
+
+
+def said(since: datetime, until: datetime, reader: Reader) -> str:
+    """Return a time in words, in the reader's zone."""
+    first, last = reader.local(since), reader.local(until)
+    form = "%H:%M:%S" if since.second or until.second else "%H:%M"
+    if first.date() == last.date():
+        return f"{first.day} {first:%b %Y} {first:{form}}–{last:{form}}"  # noqa: RUF001 - a dash between times
+    return f"{first.day} {first:%b %Y} {first:{form}} – {last.day} {last:%b %Y} {last:{form}}"  # noqa: RUF001

@@ -114,7 +114,7 @@ def page(
     if trail is not None:
         told["sign"] = sign(trail, reader.zone)
     text = _templates().get_template(template).render(request=request, **told, **values)
-    return HTMLResponse(text, status, HEADERS)
+    return HTMLResponse(_sent(text), status, HEADERS)
 
 
 def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -127,4 +127,9 @@ def error_page(request: Request, status: int, detail: str, headers: Mapping[str,
         .get_template("error.html")
         .render(request=request, here="", sign=None, status=status, detail=detail, **told)
     )
-    return HTMLResponse(text, status, {**(headers or {}), **HEADERS})
+    return HTMLResponse(_sent(text), status, {**(headers or {}), **HEADERS})
+
+
+def _sent(text: str) -> bytes:
+    """Return a page as it is sent; half of a surrogate pair, which a kept record may hold, as JSON escapes it."""
+    return text.encode("utf-8", "backslashreplace")

@@ -60,14 +60,14 @@ class Lanes:
     def __init__(
         self, rows: Sequence[Row], window: Window, covered: Sequence[Window], others: Iterable[Touch] = ()
     ) -> None:
-        self.window = window
+        self.rows, self.own = rows, _touches(rows, [])
         self.holes = subtract(window, covered)
         self.lives = list(_lives(rows, window, list(others)))
 
     def environments(self) -> list[str]:
-        """Return the environments of which anything is told, by key."""
-        found = {touch.place.environment for life in self.lives for touch in life.touches}
-        return sorted(found - {None, ANYWHERE}, key=str)  # type: ignore[arg-type]
+        """Return the environments that the flag's own events tell of, by key."""
+        found = {touch.place.environment for touch in self.own} | {row["environment"] for row in self.rows}
+        return sorted(name for name in found if name and name != ANYWHERE)
 
     def served(self, environment: str) -> list[Served]:
         """Return what an environment served, from the beginning of the window to its end; neighbours differ."""

@@ -84,7 +84,7 @@ def _of_object(store: Store, row: Row, later: bool) -> list[dict[str, Any]]:
     at = row["occurred_at"]
     time = {"since": at, "oldest_first": True} if later else {"until": at + MILLISECOND}
     found = events(store, Query(**asked, **time, limit=READ + 1))
-    return [each for each in found if _lies(each, row, later) and _is_same(each, row)]
+    return [each for each in found if _lies(each, row, later) and is_same(each, row)]
 
 
 def _lies(other: Row, row: Row, later: bool) -> bool:
@@ -93,10 +93,10 @@ def _lies(other: Row, row: Row, later: bool) -> bool:
     return other["related_event"] != row["id"] and (places[0] > places[1] if later else places[0] < places[1])
 
 
-def _is_same(other: Row, row: Row) -> bool:
-    """Return whether changes are of one object; the question may have meant a pattern."""
+def is_same(other: Row, row: Row) -> bool:
+    """Return whether changes are of one object; the question may have meant a pattern. Any kind is of no kind."""
     names = [each["object_key"] or each["object_name"] for each in (other, row)]
-    return bool(names[0] == names[1] and other["object_kind"] == row["object_kind"])
+    return bool(names[0] == names[1] and row["object_kind"] in (None, other["object_kind"]))
 
 
 def _same_save(store: Store, row: Row) -> tuple[list[dict[str, Any]], bool]:

@@ -18,6 +18,7 @@ from flagtrail.web.access import Trail
 from flagtrail.web.page import static
 from flagtrail.web.page.sentence import sentence, vendor_of
 from flagtrail.web.page.sign import sign
+from flagtrail.web.page.wording import served_in_words
 from flagtrail.window import iso
 
 ZONE, THEME = "flagtrail_zone", "flagtrail_theme"  # cookies, set by the page's own script; they hold no secret
@@ -71,7 +72,8 @@ def _templates() -> Environment:
         loader=PackageLoader("flagtrail.web.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.globals.update(link=link, static=static.address, version=__version__, vendor_of=vendor_of, sentence=sentence)
+    made.globals.update(link=link, static=static.address, version=__version__, vendor_of=vendor_of, sentence=sentence,
+                        words=served_in_words)
     made.filters.update(iso=iso, count=lambda number: f"{number:,}")
     return made
 

@@ -12,6 +12,7 @@ from flagtrail.rollouts import puts_back
 from flagtrail.schema import EVENT
 from flagtrail.store import Store
 from flagtrail.suspects import ONE_SAVE, object_of, saves
+from flagtrail.walk import beside_indexes
 from flagtrail.web.access import Trail
 from flagtrail.web.page.whose import changes, is_whose, question_of
 from flagtrail.window import MILLISECOND
@@ -83,7 +84,7 @@ def _of_object(store: Store, row: Row, later: bool) -> list[dict[str, Any]]:
     at = row["occurred_at"]
     time = {"since": at, "oldest_first": True} if later else {"until": at + MILLISECOND}
     found = events(store, Query(**asked, **time, limit=READ + 1))
-    return [each for each in found if _lies(each, row, later) and _is_same(each, row)]
+    return [each for each in found if _lies(each, row, later) and is_same(each, row)]
 
 
 def _lies(other: Row, row: Row, later: bool) -> bool:
@@ -92,19 +93,20 @@ def _lies(other: Row, row: Row, later: bool) -> bool:
     return other["related_event"] != row["id"] and (places[0] > places[1] if later else places[0] < places[1])
 
 
-def _is_same(other: Row, row: Row) -> bool:
-    """Return whether changes are of one object; the question may have meant a pattern."""
+def is_same(other: Row, row: Row) -> bool:
+    """Return whether changes are of one object; the question may have meant a pattern. Any kind is of no kind."""
     names = [each["object_key"] or each["object_name"] for each in (other, row)]
-    return bool(names[0] == names[1] and other["object_kind"] == row["object_kind"])
+    return bool(names[0] == names[1] and row["object_kind"] in (None, other["object_kind"]))
 
 
 def _same_save(store: Store, row: Row) -> tuple[list[dict[str, Any]], bool]:
     """Return what was saved together with a change: as the vendor groups it, or by one person in one second."""
     span = ONE_SET if row["change_set"] else ONE_SAVE
-    near = [EVENT.c.source == row["source"], EVENT.c.occurred_at.between(*_around(row, span))]
+    mine = [EVENT.c.source == row["source"], EVENT.c.related_event.is_(None)]
     if row["change_set"]:
-        near.append(EVENT.c.change_set == row["change_set"])
-    wanted = select(*shown()).where(*near, EVENT.c.related_event.is_(None))
+        mine.append(EVENT.c.change_set == row["change_set"])
+    near = EVENT.c.occurred_at.between(*_around(row, span))
+    wanted = select(*shown()).where(near, *map(beside_indexes, mine))
     with reading(store) as connection:
         rows = [dict(each) for each in connection.execute(wanted.order_by(EVENT.c.occurred_at).limit(200)).mappings()]
     found = _others(next((save for save in saves(rows) if any(one["id"] == row["id"] for one in save)), []), {row["id"]})

@@ -19,6 +19,7 @@ from flagtrail.web.page import static
 from flagtrail.web.page.returning import asking
 from flagtrail.web.page.sentence import sentence, vendor_of
 from flagtrail.web.page.sign import sign
+from flagtrail.web.page.wording import served_in_words
 from flagtrail.web.problems import Refused
 from flagtrail.window import iso
 
@@ -97,7 +98,8 @@ def _templates() -> Environment:
         loader=PackageLoader("flagtrail.web.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.globals.update(link=link, static=static.address, version=__version__, vendor_of=vendor_of, sentence=sentence)
+    made.globals.update(link=link, static=static.address, version=__version__, vendor_of=vendor_of, sentence=sentence,
+                        words=served_in_words)
     made.filters.update(iso=iso, count=lambda number: f"{number:,}")
     return made
 

@@ -1,6 +1,6 @@
 """Draws what every page has: its reader's zone and theme, the sign of trust, the head, and errors as pages."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import cache
@@ -19,6 +19,7 @@ from flagtrail.web.page import static
 from flagtrail.web.page.returning import asking
 from flagtrail.web.page.sentence import sentence, vendor_of
 from flagtrail.web.page.sign import sign
+from flagtrail.web.problems import Refused
 from flagtrail.window import iso
 
 ZONE, THEME = "flagtrail_zone", "flagtrail_theme"  # cookies, set by the page's own script; they hold no secret
@@ -39,6 +40,8 @@ class Reader:
     zone: tzinfo
     zone_name: str
     theme: str | None
+    asked_zone: str | None = None
+    """The zone that the address names: links keep it, so that what follows is shown in it too."""
 
     def local(self, instant: datetime) -> datetime:
         """Return an instant in the reader's zone."""
@@ -48,11 +51,31 @@ class Reader:
 def reader_of(request: Request) -> Reader:
     """Return who looks: `zone` in the address goes before the browser's, so that a link shows everybody the same."""
     theme = request.cookies.get(THEME)
-    for name in (request.query_params.get("zone"), request.cookies.get(ZONE)):
+    theme = theme if theme in THEMES else None
+    asked = request.query_params.get("zone")
+    for name in (asked, request.cookies.get(ZONE)):
         zone = _zone(name) if name else None
         if zone and name:
-            return Reader(zone, name, theme if theme in THEMES else None)
-    return Reader(UTC, "UTC", theme if theme in THEMES else None)
+            return Reader(zone, name, theme, name if name == asked else None)
+    return Reader(UTC, "UTC", theme)
+
+
+def parameters(request: Request, known: Collection[str]) -> dict[str, str]:
+    """Return the parameters of an address; those that are empty, as a form sends them, are left out.
+
+    Raises Refused when there is one that the page does not have, or one that stands there twice.
+    """
+    pairs = [(name, text) for name, text in request.query_params.multi_items() if text.strip()]
+    if any("\0" in text for pair in pairs for text in pair):
+        raise Refused(422, "a text may not hold the character NUL")
+    told = dict(pairs)
+    if unknown := [name for name in told if name not in (*known, "zone")]:
+        raise Refused(422, f"{unknown[0]}: there is no such parameter; known: {', '.join([*known, 'zone'])}")
+    if len(told) < len(pairs):
+        raise Refused(422, f"{next(name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1)}: say it once")
+    if "zone" in told and _zone(told["zone"]) is None:
+        raise Refused(422, f"zone: there is no time zone {told['zone']!r}; write one such as Europe/Berlin")
+    return told
 
 
 def _zone(name: str) -> tzinfo | None:
@@ -65,7 +88,7 @@ def _zone(name: str) -> tzinfo | None:
 def link(path: str, values: Mapping[str, Any] | None = None, **more: Any) -> str:
     """Return an address with parameters; those without a value are left out, lists stand once for each value."""
     said = {name: value for name, value in {**(values or {}), **more}.items() if value not in (None, "", [], ())}
-    return f"{path}?{urlencode(said, doseq=True)}" if said else path
+    return f"{path}?{urlencode(said, doseq=True, safe=':,@*/')}" if said else path
 
 
 @cache

@@ -17,9 +17,8 @@ from flagtrail.store import SourceState
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.page.bar import KINDS
 from flagtrail.web.page.missing import missing
-from flagtrail.web.page.parameters import parameters
 from flagtrail.web.page.scale import Scale
-from flagtrail.web.page.shell import page, reader_of
+from flagtrail.web.page.shell import page, parameters, reader_of
 from flagtrail.web.page.streams import BAD, GOOD, StreamView, stream_view
 from flagtrail.web.page.trusted import trusted
 from flagtrail.web.problems import Refused

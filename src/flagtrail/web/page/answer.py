@@ -1,4 +1,4 @@
-"""Answers what a timeline asks for: a page of changes, how complete it is, and the newest ones that counts are made of."""
+"""Answers what a timeline asks for: a page of changes, how complete it is, and the newest ones to count."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -77,7 +77,7 @@ def answer(view: View, trail: Trail) -> Answer:
 
 
 def _preset(store: Store, query: Query, now: datetime) -> Preset | None:
-    """Return the shortest time that holds the newest page of changes, or all if they are fewer; None: from the first."""
+    """Return the shortest time that holds the newest page of changes, or all when they are fewer; None: all time."""
     with reading(store) as connection:
         wanted = named(connection, replace(query, limit=SIZE))
         times = [row["occurred_at"] for row in Walk(connection, wanted, [EVENT.c.occurred_at, EVENT.c.number]).rows()]

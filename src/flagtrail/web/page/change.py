@@ -17,7 +17,9 @@ def looked(trail: Trail, id: str, reader: Reader) -> dict[str, Any]:
     """Return what change_pane.html shows of a change; raises Refused when there is none, or more than one."""
     found = query.event(trail.store, id)
     if len(found) != 1:
-        raise Refused(404 if not found else 409, "no change has this id" if not found else "more than one change has it")
+        raise Refused(
+            404 if not found else 409, "no change has this id" if not found else "more than one change has it"
+        )
     return found[0]
 
 

@@ -26,7 +26,7 @@ Counts = Mapping[tuple[int, Any], int]
 
 
 class Lane(NamedTuple):
-    """The changes of one vendor, project, environment, actor or action; `value` None is that of none, or of all others."""
+    """The changes of one vendor, project, environment, actor or action; `value` None: of none, or of all others."""
 
     label: str
     value: str | None
@@ -129,7 +129,7 @@ def _is_much(view: View, found: Answer) -> bool:
     if len(rows) <= SIZE:
         return True
     share = (found.window.until - rows[-1]["occurred_at"]) / found.window.length
-    return share <= 0 or len(rows) / share > TOO_MANY
+    return bool(share <= 0 or len(rows) / share > TOO_MANY)
 
 
 def _spans(over: Axis, told: Iterable[tuple[datetime, Any, int]]) -> Counts:
@@ -181,9 +181,7 @@ def _bars(over: Axis, mine: Mapping[int, int], most: int) -> str:
     return "".join(path)
 
 
-def _columns(
-    over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequence[str], reader: Reader
-) -> list[Column]:
+def _columns(over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequence[str], reader: Reader) -> list[Column]:
     """Return the spans that have changes."""
     totals: Counter[int] = Counter()
     parts: dict[int, list[str]] = {}

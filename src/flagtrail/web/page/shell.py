@@ -68,8 +68,9 @@ def parameters(request: Request, known: Collection[str]) -> dict[str, str]:
     told = dict(pairs)
     if unknown := [name for name in told if name not in (*known, "zone")]:
         raise Refused(422, f"{unknown[0]}: there is no such parameter; known: {', '.join([*known, 'zone'])}")
-    if len(told) < len(pairs):
-        raise Refused(422, f"{[name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1][0]}: say it once")
+    for name in told:
+        if sum(name == each for each, _ in pairs) > 1:
+            raise Refused(422, f"{name}: stands there twice; say it once")
     if "zone" in told and _zone(told["zone"]) is None:
         raise Refused(422, f"zone: there is no time zone {told['zone']!r}; write one such as Europe/Berlin")
     return told
@@ -103,18 +104,26 @@ def page(
     request: Request, trail: Trail, template: str, *, title: str, here: str, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """Return a page: a template with what every page needs; `here` is the place in the menu that it belongs to."""
-    reader = reader_of(request)
-    told = {"reader": reader, "now": datetime.now(UTC), "title": title, "here": here, "sign": sign(trail)}
-    text = _templates().get_template(template).render(request=request, **told, **values)
+    told = _told(request, reader_of(request)) | {"title": title, "here": here, "sign": sign(trail)}
+    text = _templates().get_template(template).render(**told, **values)
     return HTMLResponse(text, status, {"Content-Security-Policy": POLICY})
 
 
 def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> HTMLResponse:
     """Return a problem as a page."""
-    told = {"reader": reader_of(request), "now": datetime.now(UTC), "title": HTTPStatus(status).phrase}
-    text = (
-        _templates()
-        .get_template("error.html")
-        .render(request=request, here="", sign=None, status=status, detail=detail, **told)
-    )
+    told = _told(request, reader_of(request)) | {"title": HTTPStatus(status).phrase, "here": "", "sign": None}
+    text = _templates().get_template("error.html").render(status=status, detail=detail, **told)
     return HTMLResponse(text, status, {**(headers or {}), "Content-Security-Policy": POLICY})
+
+
+def _told(request: Request, reader: Reader) -> dict[str, Any]:
+    """Return what every template is told."""
+
+    def in_zone(name: str | None) -> str:
+        asked = {key: request.query_params.getlist(key) for key in request.query_params if key != "zone"}
+        return link(request.url.path, asked, zone=name)
+
+    signed_in = getattr(request.state, "signed_in", False)  # by a cookie: then there is something to sign out of
+    return {
+        "request": request, "reader": reader, "now": datetime.now(UTC), "in_zone": in_zone, "signed_in": signed_in,
+    }  # fmt: skip

@@ -52,7 +52,9 @@ def timeline(request: Request, trail: Asked) -> HTMLResponse:
 def _shown(asked: View, found: Answer, drawn: Chart, trail: Trail) -> dict[str, Any]:
     """Return what the template shows of an answer."""
     reader = asked.reader
-    days = [(day, list(of_day)) for day, of_day in groupby(found.rows, lambda row: reader.local(row["occurred_at"]).date())]
+    days = [
+        (day, list(of_day)) for day, of_day in groupby(found.rows, lambda row: reader.local(row["occurred_at"]).date())
+    ]
     return {
         "found": found,
         "chart": drawn,
@@ -107,5 +109,3 @@ def _pane(trail: Trail, asked: View, reader: Reader) -> Pane | None:
 
 def _title(asked: View) -> str:
     return asked.plain or "Timeline"
-
-

@@ -1,7 +1,7 @@
-"""Reads the address of the timeline: what is asked for, over which time; and writes the addresses of other views of it."""
+"""Reads the address of the timeline: what is asked for, over which time; writes the addresses of its other views."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -61,14 +61,14 @@ class View:
     """What the address of a timeline asks for.
 
     `typed` is the question as the reader wrote it; `query` is what it means, with its times, and empty when there is a
-    `mistake`. `since` and `until` are texts, wherever they stood. `plain` is the question without times, as links say it.
+    `mistake`. `since` and `until` are texts, wherever they stood. `plain` is the question without times, for links.
     """
 
     now: datetime
     reader: Reader
     typed: str = ""
     plain: str = ""
-    query: Query = Query()
+    query: Query = field(default_factory=Query)
     since: str = ""
     until: str = ""
     by: str = LANES[0]
@@ -78,7 +78,7 @@ class View:
     mistake: Mistake | None = None
 
     def link(self, **changed: Any) -> str:
-        """Return the address of this view with some parameters changed; the place in the list and the pane are not kept."""
+        """Return the address of this view with other parameters, from the beginning of its list, without a pane."""
         told: dict[str, Any] = {
             "q": self.plain,
             "since": self.since,
@@ -165,7 +165,9 @@ def _understood(found: View) -> View:
     zone = found.reader.zone
     try:
         said = parse(found.typed, found.now, zone)
-        stand = {term.field: term.values[0] for term in terms(found.typed) if term.field in ("since", "until")}
+        stand: dict[str, Any] = {
+            term.field: term.values[0] for term in terms(found.typed) if term.field in ("since", "until")
+        }
     except NotUnderstood as error:
         message = str(error).partition(": ")[2]
         return replace(found, mistake=Mistake(message[:1].upper() + message[1:], "q", error.place))

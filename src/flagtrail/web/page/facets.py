@@ -45,7 +45,7 @@ class Item:
 
 
 class Group(NamedTuple):
-    """The values of a field; `more` are left out. `is_exact`: all that is asked for was counted, not the newest only."""
+    """The values of a field; `more` are left out. `is_exact`: all was counted, not the newest only."""
 
     name: str
     title: str

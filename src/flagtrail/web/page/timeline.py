@@ -15,10 +15,10 @@ from flagtrail.web.page.answer import Answer, answer
 from flagtrail.web.page.change import looked
 from flagtrail.web.page.chart import Chart, chart, said
 from flagtrail.web.page.facets import chips, groups
-from flagtrail.web.page.ranges import Way, beginnings, short, ways
+from flagtrail.web.page.ranges import Way, beginnings, ways
 from flagtrail.web.page.shell import Reader, link, page, reader_of
 from flagtrail.web.page.trust import trust
-from flagtrail.web.page.view import LANES, View, view
+from flagtrail.web.page.view import LANES, View, short, view
 from flagtrail.web.problems import Refused
 
 PART = "flagtrail-part"  # a header: only this part of the page is wanted

@@ -70,14 +70,14 @@ function zoomed([first, last]) {
   if (last < all.length - 1 || end * 1000 < Date.now() - 60000) address.searchParams.set("until", iso(end));
   const open = new URLSearchParams(location.search).get("event");
   if (open) address.searchParams.set("event", open);
-  return address.href;
+  return address.href.replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
 function around([first, last]) {
   const all = edges();
   const address = new URL(plot().dataset.around, location.href);
   address.searchParams.set("at", iso(Math.round((all[first] + all[last]) / 2)));
-  return address.href;
+  return address.href.replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
 /** Offer what can be done with a time that was chosen. */

@@ -123,10 +123,16 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.hasAttribute("data-go")) return;
   event.preventDefault();
-  const said = new URLSearchParams([...new FormData(form)].filter(([, value]) => value.trim()));
+  const filled = [...new FormData(form)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value);
+  const said = new URLSearchParams(filled);
   const kept = new URLSearchParams(location.search).get("event");
   if (kept) said.set("event", kept);
-  go(`/${said.size ? "?" : ""}${said}`);
+  // What stands for itself in an address is left so: addresses are read, and passed on.
+  go(`/${said.size ? "?" : ""}${String(said).replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%2F", "/")}`).then(() => {
+    // A time that was written without a zone is said so that it is the same for everybody.
+    const { address } = document.querySelector(".search").dataset;
+    if (address) history.replaceState(null, "", address);
+  });
 });
 
 /** Tell people who do not see it what the list shows now. */

@@ -1,4 +1,4 @@
-"""Answers what a timeline asks for: a page of changes, how complete it is, and the newest ones that counts are made of."""
+"""Answers what a timeline asks for: a page of changes, how complete it is, and the newest ones to count."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ from flagtrail.web.page.view import ALL, PRESETS, SIZE, Preset, View, asked, win
 from flagtrail.window import Window
 
 MOST = 2000  # changes that are counted one by one
-QUICK = 0.15  # seconds for them
+QUICK = 0.25  # seconds for them
 COUNTED = (
     "number", "occurred_at", "vendor", "project", "environment", "action", "actor_kind", "actor_id", "actor_name",
     "actor_email", "object_kind", "comment", "impact",
@@ -77,7 +77,7 @@ def answer(view: View, trail: Trail) -> Answer:
 
 
 def _preset(store: Store, query: Query, now: datetime) -> Preset | None:
-    """Return the shortest time that holds the newest page of changes, or all if they are fewer; None: from the first."""
+    """Return the shortest time that holds the newest page of changes, or all when they are fewer; None: all time."""
     with reading(store) as connection:
         wanted = named(connection, replace(query, limit=SIZE))
         times = [row["occurred_at"] for row in Walk(connection, wanted, [EVENT.c.occurred_at, EVENT.c.number]).rows()]
@@ -90,11 +90,13 @@ def _sample(store: Store, query: Query, rows: Sequence[Row], view: View) -> Samp
     """Return as many of the newest changes as can be had quickly; at least those that are shown first."""
     wanted = replace(query, limit=MOST + 1, oldest_first=False)
     columns = [column for column in shown() if column.name in COUNTED]
+    found: list[Row] = []
     try:
         with within(QUICK), reading(store) as connection:
-            found = list(islice(Walk(connection, named(connection, wanted), columns).rows(), MOST + 1))
-    except TooSlow:
-        return Sample([] if view.after or query.oldest_first else rows, is_whole=False)
+            found.extend(islice(Walk(connection, named(connection, wanted), columns).rows(), MOST + 1))
+    except TooSlow:  # those that came until then are the newest, too
+        first = [] if view.after or query.oldest_first else rows
+        return Sample(max(found[:MOST], first, key=len), is_whole=False)
     return Sample(found[:MOST], len(found) <= MOST)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from flagtrail import query as store_query
@@ -18,15 +18,17 @@ from flagtrail.web.page.uncovered import Hole, holes
 from flagtrail.web.page.view import SIZE, View
 
 TOP = 6  # lanes besides that of all others
-QUICK = 0.12  # seconds for counting, before the newest changes alone are
+QUICK = 0.2  # seconds for counting, before the newest changes alone are
 TOO_MANY = 20_000  # changes that are not counted one by one before a page is shown
-HEIGHT = 30  # of a bar at most, in a lane of 36
+HEIGHTS = (56, 56, 56, 44, 44)  # pixels of a lane, by the number of lanes; of more lanes the last
+LOWEST = 36
+ROOM = 6  # pixels above the highest bar
 WIDTH = 1000  # of a lane, in the units of its bars
 Counts = Mapping[tuple[int, Any], int]
 
 
 class Lane(NamedTuple):
-    """The changes of one vendor, project, environment, actor or action; `value` None is that of none, or of all others."""
+    """The changes of one vendor, project, environment, actor or action; `value` None: of none, or of all others."""
 
     label: str
     value: str | None
@@ -65,6 +67,16 @@ class Chart(NamedTuple):
         return self.axis.ticks
 
     @property
+    def lane_height(self) -> int:
+        """How high a lane is, in pixels."""
+        return _height(len(self.lanes))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all that had settled was read."""
+        return all(hole.is_young for lane in self.lanes for hole in lane.holes)
+
+    @property
     def uncounted(self) -> float:
         """How much of it was not counted, in percent, from its beginning on."""
         return 0.0 if self.counted_since is None else self.axis.place(self.counted_since)
@@ -88,14 +100,24 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
         heights[lane_of[_folded(value)], span] += number
     most = max(heights.values(), default=0)
     missing = holes(found.told, over, by_vendor=view.by == "vendor")
+    called = {value_of(row, "actor"): row["actor_name"] for row in found.sample.rows if view.by == "actor"}
     lanes = []
     for place in range(len(top) + others):
         value = names[top[place]] if place < len(top) else None
         mine = {span: number for (lane, span), number in heights.items() if lane == place}
-        label = _label(view.by, value) if place < len(top) else f"{len(ranked) - len(top)} others"
+        label = _label(view.by, value, called) if place < len(top) else f"{len(ranked) - len(top)} others"
         style = vendor_of(value).style if view.by == "vendor" and value else "lane-plain" if value else "lane-others"
         lost = missing.get(value, missing[None]) if view.by == "vendor" else missing[None]
-        lanes.append(Lane(label, value, style, sum(mine.values()), _bars(over, mine, most), lost))
+        lanes.append(
+            Lane(
+                label,
+                value,
+                style,
+                sum(mine.values()),
+                _bars(over, mine, most, _height(len(top) + others) - ROOM),
+                lost,
+            )
+        )
     if not lanes:
         lanes = [Lane("No changes", None, "lane-others", 0, "", missing[None])]
     columns = _columns(over, heights, [lane.label for lane in lanes], view.reader)
@@ -129,7 +151,7 @@ def _is_much(view: View, found: Answer) -> bool:
     if len(rows) <= SIZE:
         return True
     share = (found.window.until - rows[-1]["occurred_at"]) / found.window.length
-    return share <= 0 or len(rows) / share > TOO_MANY
+    return bool(share <= 0 or len(rows) / share > TOO_MANY)
 
 
 def _spans(over: Axis, told: Iterable[tuple[datetime, Any, int]]) -> Counts:
@@ -164,26 +186,30 @@ def _lanes(counts: Counts) -> tuple[Mapping[str, str | None], list[str]]:
     return names, sorted(totals, key=lambda name: (-totals[name], name))
 
 
-def _label(by: str, value: str | None) -> str:
+def _label(by: str, value: str | None, called: Mapping[str | None, str | None]) -> str:
     if value is None:
-        return f"no {by}"
-    return vendor_of(value).name if by == "vendor" else value.replace("_", " ") if by == "action" else value
+        return "none"
+    if by == "vendor":
+        return vendor_of(value).name
+    return value.replace("_", " ") if by == "action" else called.get(value) or value
 
 
-def _bars(over: Axis, mine: Mapping[int, int], most: int) -> str:
+def _height(lanes: int) -> int:
+    return HEIGHTS[lanes] if lanes < len(HEIGHTS) else LOWEST
+
+
+def _bars(over: Axis, mine: Mapping[int, int], most: int, highest: int) -> str:
     """Return the bars of a lane as the path of an SVG."""
     path = []
     for span, number in sorted(mine.items()):
         first, last = (over.place(over.edges[span + side]) * WIDTH / 100 for side in (0, 1))
         gap = min(1.0, (last - first) / 8)
-        height = max(2.5, HEIGHT * number / most)
-        path.append(f"M{first + gap:.1f} {HEIGHT}v-{height:.1f}h{last - first - 2 * gap:.1f}v{height:.1f}z")
+        height = max(2.5, highest * number / most)
+        path.append(f"M{first + gap:.1f} {highest}v-{height:.1f}h{last - first - 2 * gap:.1f}v{height:.1f}z")
     return "".join(path)
 
 
-def _columns(
-    over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequence[str], reader: Reader
-) -> list[Column]:
+def _columns(over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequence[str], reader: Reader) -> list[Column]:
     """Return the spans that have changes."""
     totals: Counter[int] = Counter()
     parts: dict[int, list[str]] = {}
@@ -203,7 +229,7 @@ def _columns(
 def said(since: datetime, until: datetime, reader: Reader) -> str:
     """Return a time in words, in the reader's zone."""
     first, last = reader.local(since), reader.local(until)
-    form = "%H:%M:%S" if since.second or until.second else "%H:%M"
+    form = "%H:%M:%S" if until - since < timedelta(minutes=10) else "%H:%M"
     if first.date() == last.date():
         return f"{first.day} {first:%b %Y} {first:{form}}–{last:{form}}"  # noqa: RUF001 - a dash between times
     return f"{first.day} {first:%b %Y} {first:{form}} – {last.day} {last:%b %Y} {last:{form}}"  # noqa: RUF001

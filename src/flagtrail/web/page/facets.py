@@ -45,7 +45,7 @@ class Item:
 
 
 class Group(NamedTuple):
-    """The values of a field; `more` are left out. `is_exact`: counted over all that is asked for, not the newest only."""
+    """The values of a field; `more` are left out. `is_exact`: all was counted, not the newest only."""
 
     name: str
     title: str
@@ -146,7 +146,7 @@ def _key(name: str, value: str) -> _Key:
 
 
 def size_of(impact: Mapping[str, object] | None) -> str | None:
-    """Return the size of an impact as questions mean it: none, small, medium or large; None while there is no number."""
+    """Return the size of an impact as questions mean it: none, small, medium, large; None while it has no number."""
     if not impact:
         return None
     told = impact.get("percentage")

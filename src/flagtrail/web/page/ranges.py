@@ -4,8 +4,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from flagtrail.web.page.answer import Answer
-from flagtrail.web.page.view import ALL, PRESETS, View
-from flagtrail.window import iso
+from flagtrail.web.page.view import ALL, PRESETS, View, short
 
 NEAREST = timedelta(seconds=10)  # a time that is not divided any more
 
@@ -51,9 +50,3 @@ def ways(view: View, found: Answer) -> list[Way]:
 
 def _address(view: View, since: datetime, until: datetime) -> str:
     return view.link(since=short(since), until=None if until >= view.now else short(until))
-
-
-def short(instant: datetime) -> str:
-    """Return an instant in UTC as an address says it, to the second."""
-    text = iso(instant.replace(microsecond=0))
-    return text.removesuffix(":00.000Z") + "Z" if text.endswith(":00.000Z") else text.removesuffix(".000Z") + "Z"

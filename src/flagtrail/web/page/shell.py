@@ -112,10 +112,9 @@ def page(
     Without a trail it tells nothing of it.
     """
     reader = reader_of(request)
-    told: dict[str, Any] = {"reader": reader, "now": datetime.now(UTC), "title": title, "here": here, "sign": None}
-    if trail is not None:
-        told["sign"] = sign(trail, reader.zone)
-    text = _templates().get_template(template).render(request=request, **told, **values)
+    told = _told(request, reader) | {"title": title, "here": here}
+    told["sign"] = sign(trail, reader.zone) if trail is not None else None
+    text = _templates().get_template(template).render(**told, **values)
     return HTMLResponse(_sent(text), status, HEADERS)
 
 
@@ -123,15 +122,21 @@ def error_page(request: Request, status: int, detail: str, headers: Mapping[str,
     """Return a problem as a page; who has no token that could be used is led to where one is asked for."""
     if status == 401 and request.method == "GET" and "authorization" not in request.headers:
         return RedirectResponse(asking(request), 303)
-    told = {"reader": reader_of(request), "now": datetime.now(UTC), "title": HTTPStatus(status).phrase}
-    text = (
-        _templates()
-        .get_template("error.html")
-        .render(request=request, here="", sign=None, status=status, detail=detail, **told)
-    )
+    told = _told(request, reader_of(request)) | {"title": HTTPStatus(status).phrase, "here": "", "sign": None}
+    text = _templates().get_template("error.html").render(status=status, detail=detail, **told)
     return HTMLResponse(_sent(text), status, {**(headers or {}), **HEADERS})
 
 
 def _sent(text: str) -> bytes:
     """Return a page as it is sent; half of a surrogate pair, which a kept record may hold, as JSON escapes it."""
     return text.encode("utf-8", "backslashreplace")
+
+
+def _told(request: Request, reader: Reader) -> dict[str, Any]:
+    """Return what every template is told."""
+
+    def in_zone(name: str | None) -> str:
+        asked = {key: request.query_params.getlist(key) for key in request.query_params if key != "zone"}
+        return link(request.url.path, asked, zone=name)
+
+    return {"request": request, "reader": reader, "now": datetime.now(UTC), "in_zone": in_zone}

@@ -15,10 +15,10 @@ from flagtrail.web.page.answer import Answer, answer
 from flagtrail.web.page.change import looked
 from flagtrail.web.page.chart import Chart, chart, said
 from flagtrail.web.page.facets import chips, groups
-from flagtrail.web.page.ranges import Way, beginnings, short, ways
+from flagtrail.web.page.ranges import Way, beginnings, ways
 from flagtrail.web.page.shell import Reader, link, page, reader_of
 from flagtrail.web.page.trust import trust
-from flagtrail.web.page.view import LANES, View, view
+from flagtrail.web.page.view import LANES, View, short, view
 from flagtrail.web.problems import Refused
 
 PART = "flagtrail-part"  # a header: only this part of the page is wanted
@@ -52,7 +52,9 @@ def timeline(request: Request, trail: Asked) -> HTMLResponse:
 def _shown(asked: View, found: Answer, drawn: Chart, trail: Trail) -> dict[str, Any]:
     """Return what the template shows of an answer."""
     reader = asked.reader
-    days = [(day, list(of_day)) for day, of_day in groupby(found.rows, lambda row: reader.local(row["occurred_at"]).date())]
+    days = [
+        (day, list(of_day)) for day, of_day in groupby(found.rows, lambda row: reader.local(row["occurred_at"]).date())
+    ]
     return {
         "found": found,
         "chart": drawn,
@@ -107,5 +109,3 @@ def _pane(trail: Trail, asked: View, reader: Reader) -> Pane | None:
 
 def _title(asked: View) -> str:
     return asked.plain or "Timeline"
-
-

@@ -30,13 +30,15 @@ class _Missing(NamedTuple):
 
 
 def holes(told: Completeness, over: Axis, *, by_vendor: bool) -> Mapping[str | None, list[Hole]]:
-    """Return what was not read of the streams concerned; of each vendor by itself, if asked for, and under None of all."""
+    """Return what was not read of the streams concerned: by vendor, if asked for, and under None of all."""
     found: list[_Missing] = []
     vendors: dict[str, list[_Missing]] = {}
     for each in told.streams:
         state = each.state
         name = f"{state.source} {state.stream.partition('[')[0]} {state.label}" if state.label else state.stream
-        mine = list(_missing(each.covered, [(gap.window, gap.reason) for gap in each.gaps], each.settled_until, over, name))
+        mine = list(
+            _missing(each.covered, [(gap.window, gap.reason) for gap in each.gaps], each.settled_until, over, name)
+        )
         found += mine
         vendors.setdefault(state.vendor, []).extend(mine)
     here = {each.state.source for each in told.streams}
@@ -76,9 +78,7 @@ def _drawn(missing: Sequence[_Missing], over: Axis) -> list[Hole]:
                 groups[-1] = (first, max(last, end), [*those, each])
             else:
                 groups.append((place, end, [each]))
-        found += [
-            Hole(place, round(max(end - place, NEAR), 3), _text(those), young) for place, end, those in groups
-        ]
+        found += [Hole(place, round(max(end - place, NEAR), 3), _text(those), young) for place, end, those in groups]
     return found
 
 

@@ -1,7 +1,7 @@
-"""Reads the address of the timeline: what is asked for, over which time; and writes the addresses of other views of it."""
+"""Reads the address of the timeline: what is asked for, over which time; writes the addresses of its other views."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -14,8 +14,8 @@ from flagtrail.web.access import Trail
 from flagtrail.web.asking import LARGEST
 from flagtrail.web.page.shell import Reader, link, parameters
 from flagtrail.web.problems import Refused
-from flagtrail.when import parse_moment
-from flagtrail.window import EPOCH, MILLISECOND, Window
+from flagtrail.when import parse_moment, parse_span
+from flagtrail.window import EPOCH, MILLISECOND, Window, iso
 
 PARAMETERS = ("q", "since", "until", "by", "after", "event", "count")
 LANES = ("vendor", "project", "environment", "actor", "action")
@@ -61,14 +61,14 @@ class View:
     """What the address of a timeline asks for.
 
     `typed` is the question as the reader wrote it; `query` is what it means, with its times, and empty when there is a
-    `mistake`. `since` and `until` are texts, wherever they stood. `plain` is the question without times, as links say it.
+    `mistake`. `since` and `until` are texts, wherever they stood. `plain` is the question without times, for links.
     """
 
     now: datetime
     reader: Reader
     typed: str = ""
     plain: str = ""
-    query: Query = Query()
+    query: Query = field(default_factory=Query)
     since: str = ""
     until: str = ""
     by: str = LANES[0]
@@ -78,7 +78,7 @@ class View:
     mistake: Mistake | None = None
 
     def link(self, **changed: Any) -> str:
-        """Return the address of this view with some parameters changed; the place in the list and the pane are not kept."""
+        """Return the address of this view with other parameters, from the beginning of its list, without a pane."""
         told: dict[str, Any] = {
             "q": self.plain,
             "since": self.since,
@@ -99,6 +99,13 @@ class View:
     def toggled(self, field: str, value: str) -> str:
         """Return the address of this view with a value of a field wanted as well, or not any more."""
         return self.asks(with_value(self.query, field, value))
+
+    def written(self, name: str) -> str:
+        """Return a time as the reader writes it: an instant stands in their own zone."""
+        text, at = str(getattr(self, name)), getattr(self.query, name)
+        if at is None or not text.endswith("Z"):
+            return text
+        return f"{self.reader.local(at):{'%Y-%m-%d %H:%M:%S' if at.second else '%Y-%m-%d %H:%M'}}"
 
     @property
     def ends_now(self) -> bool:
@@ -165,7 +172,9 @@ def _understood(found: View) -> View:
     zone = found.reader.zone
     try:
         said = parse(found.typed, found.now, zone)
-        stand = {term.field: term.values[0] for term in terms(found.typed) if term.field in ("since", "until")}
+        stand: dict[str, Any] = {
+            term.field: term.values[0] for term in terms(found.typed) if term.field in ("since", "until")
+        }
     except NotUnderstood as error:
         message = str(error).partition(": ")[2]
         return replace(found, mistake=Mistake(message[:1].upper() + message[1:], "q", error.place))
@@ -181,11 +190,26 @@ def _understood(found: View) -> View:
             times[name] = parse_moment(text, found.now, zone)
         except ValueError as error:
             return replace(found, mistake=Mistake(str(error), name))
+        if not _is_span(text):  # in the reader's zone; a link means the same in every zone
+            found = replace(found, **{name: short(times[name])})
     query = replace(said, since=times.get("since"), until=times.get("until"), limit=SIZE)
     if query.since and query.since + MILLISECOND > min(query.until or found.now, found.now):
         end = f"not before the end, {found.until}" if query.until else "in the future"
         return replace(found, mistake=Mistake(f"the beginning, {found.since}, is {end}", "since"))
     return replace(found, query=query)
+
+
+def _is_span(text: str) -> bool:
+    try:
+        return bool(parse_span(text))
+    except ValueError:
+        return text.strip().lower() == "now"
+
+
+def short(instant: datetime) -> str:
+    """Return an instant in UTC as an address says it, to the second."""
+    text = iso(instant.replace(microsecond=0))
+    return text.removesuffix(":00.000Z") + "Z" if text.endswith(":00.000Z") else text.removesuffix(".000Z") + "Z"
 
 
 def asked(found: View, trail: Trail) -> Query:

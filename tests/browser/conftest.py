@@ -58,6 +58,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 def site(database: str) -> Iterator[str]:
     """The address of the page, such as http://127.0.0.1:41234."""
     with served(database, trail.CONFIGURED) as client:
+        client.get("/").raise_for_status()  # what answers is loaded now, and is whole
         yield str(client.base_url).rstrip("/")
 
 

@@ -7,16 +7,16 @@ function show() {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
-  event.preventDefault(); // it stands in a summary, which would open
-  const text = button.closest("details").querySelector("textarea").value;
+  const here = button.closest(".copy");
+  const text = here.querySelector("textarea").value;
   const said = button.closest("section")?.querySelector("[data-copied]");
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
     if (said) said.textContent = "Copied";
   } catch {
-    button.closest("details").open = true;
-    button.closest("details").querySelector("textarea").select();
+    here.querySelector("details").open = true;
+    here.querySelector("textarea").select();
     button.textContent = "Press Ctrl+C";
   }
   setTimeout(() => { button.textContent = "Copy"; }, 1800);

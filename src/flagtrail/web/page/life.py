@@ -52,6 +52,7 @@ class Lived:
     window: Window
     lanes: Sequence[Lane]
     holes: Sequence[Window]
+    at: datetime
     in_part: bool
     exists: Fact | None
     states: Sequence[State]
@@ -81,8 +82,11 @@ def read(store: Store, asked: Mapping[str, Any], at: datetime | None = None) -> 
     return Read([row for row in reversed(rows) if is_same(row, named)], older, newer)
 
 
-def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime, now: datetime) -> list[Lived]:
-    """Return the life of an object in each place where one of its key is; `at` is the moment of its state."""
+def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime | None, now: datetime) -> list[Lived]:
+    """Return the life of an object in each place where one of its key is; `at` is the moment of its state.
+
+    Without a moment it is the last one up to which its log was read: what came after cannot be known yet.
+    """
     logs = logs_of(store)
     wheres = {where_of(row) for row in found.rows}
     whole = {where for where in wheres if where[0] is not None} or wheres
@@ -97,7 +101,7 @@ def _of_no_project(store: Store, asked: Mapping[str, Any]) -> list[Row]:
 
 
 def _life(
-    store: Store, logs: Logs, found: Read, where: Where, vague: Sequence[Row], moments: tuple[datetime, datetime]
+    store: Store, logs: Logs, found: Read, where: Where, vague: Sequence[Row], moments: tuple[datetime | None, datetime]
 ) -> Lived:
     at, now = moments
     mine = [row for row in found.rows if where_of(row) == where]
@@ -105,6 +109,8 @@ def _life(
     read = [logs(mine[0]["source"], log) for log in sorted({row["stream"] for row in mine})]
     covered = _inside(shared([log.covered for log in read]), mine, found)
     window = _window(mine, now)
+    if at is None:
+        at = max(min(now, covered[-1].until - MILLISECOND), mine[-1]["occurred_at"]) if covered else now
     lanes, exists, states, others = [], None, list[State](), list[Fact]()
     if mine[0]["object_kind"] == "flag":
         outside = [*(blind(row, Place(ANYWHERE, ())) for row in vague), *from_outside(store, mine, where, MOST_OUTSIDE)]
@@ -122,9 +128,9 @@ def _life(
     drawn = {row["id"] for lane in lanes for row in lane.rows}
     rest = [row for row in mine if row["id"] not in drawn]
     if rest:
-        lanes.append(Lane(None, "No single environment" if lanes else "Changes", (), rest))
+        lanes.append(Lane(None, f"The {(mine[0]['object_kind'] or 'object').replace('_', ' ')}", (), rest))
     in_part = any(log.in_part for log in read)
-    return Lived(where, mine, window, lanes, subtract(window, covered), in_part, exists, states, others)
+    return Lived(where, mine, window, lanes, subtract(window, covered), at, in_part, exists, states, others)
 
 
 def _inside(covered: Sequence[Window], rows: Sequence[Row], found: Read) -> list[Window]:

@@ -118,7 +118,10 @@ def rule_in_words(rule: Mapping[str, Any]) -> str:
 def served_in_words(value: Any) -> str:
     """Return what is served in words: a variation, or shares of several."""
     shares = shares_of(value) if isinstance(value, dict) else None
-    return ", ".join(f"{share:g} % {name}" for name, share in shares.items()) if shares else in_words(value)
+    if not shares:
+        return in_words(value)
+    some = {name: share for name, share in shares.items() if share} or shares
+    return ", ".join(f"{share:g} % {name}" for name, share in some.items())
 
 
 def prerequisite_in_words(value: Any) -> str | None:

@@ -45,7 +45,7 @@ class Mark(NamedTuple):
 
     x: str
     id: str
-    count: int
+    changes: int
     title: str
 
 
@@ -103,7 +103,9 @@ def _bar(part: Served, window: Window, reader: Reader) -> Bar:
     label = f"{part.share:g} %" if part.share not in (None, 100.0) else tidy(part.label, 18)
     fits = float(span.length / window.length) * 100 >= WIDE
     title = f"{in_words(part)}, {_clock(part.since, reader)} to {_clock(part.until, reader)} ({spoken(span.length)})"
-    return Bar(place(part.since, window), _wide(span, window), GROUND - height, height, style, label if fits else "", title)
+    return Bar(
+        place(part.since, window), _wide(span, window), GROUND - height, height, style, label if fits else "", title
+    )
 
 
 def _marks(rows: Sequence[Row], window: Window, reader: Reader) -> list[Mark]:

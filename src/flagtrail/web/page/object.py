@@ -44,24 +44,24 @@ def object(request: Request, trail: Asked, asked: Annotated[ObjectFilters, Query
     """Return the page of one object."""
     now, reader = datetime.now(UTC), reader_of(request)
     at = moment(asked.at, "at") if asked.at and asked.at.strip() else None
-    meant = {"object": asked.key, "source": asked.source, "project": asked.project, "object_kind": asked.kind}
-    meant = {name: value for name, value in meant.items() if value}
+    told = {"object": asked.key, "source": asked.source, "project": asked.project, "object_kind": asked.kind}
+    meant: dict[str, Any] = {name: value for name, value in told.items() if value}
     with within(trail.settings.timeout.total_seconds()):
         question = Asking(**meant)
-        told = completeness(trail.store, Asking(source=question.source), configured=trail.configured, now=now)
+        trust = completeness(trail.store, Asking(source=question.source), configured=trail.configured, now=now)
         found = read(trail.store, meant, at)
         if not found.rows:
             raise Refused(404, "no change is about this object; the timeline's search finds names")
         lived = lives(trail.store, meant, found, at, now)
         after = after_of(asked.after)
-        newest_first = after is None and not found.newer
-        listed = found.rows[::-1] if newest_first else page_of(trail.store, meant, ON_A_PAGE, after)
+        enough = after is None and not found.newer and (len(found.rows) > ON_A_PAGE or not found.older)
+        listed = found.rows[::-1] if enough else page_of(trail.store, meant, ON_A_PAGE, after)
         shown = [row for row in listed[:ON_A_PAGE] if is_same(row, _named(asked))]
         values = {name: value for name, value in request.query_params.items() if name != "after"}
         newest = found.rows[-1]
         return page(
             request, trail, "object.html", title=tidy(newest["object_name"] or asked.key), here="object",
-            asked=asked, at=at, newest=newest, lived=[_drawn(one, reader) for one in lived], rows=shown, told=told,
+            asked=asked, at=at, newest=newest, lived=[_drawn(one, reader) for one in lived], rows=shown, told=trust,
             cut=MOST if found.older or found.newer else None, height=HEIGHT, ground=GROUND,
             older=link("/object", values, after=cursor_of(listed[ON_A_PAGE - 1])) if len(listed) > ON_A_PAGE else None,
             first=link("/object", values) if asked.after else None, timeline=link("/", q=spell(question)),

@@ -14,10 +14,12 @@ PLACES = {
     "clauses": "Conditions", "targets": "Individual targets", "contextTargets": "Individual targets by context",
     "includedContexts": "Included contexts", "excludedContexts": "Excluded contexts", "rollout": "Rollout",
     "trackEvents": "Event tracking", "trackEventsFallthrough": "Event tracking of the default rule",
-    "clientSideAvailability": "Client-side SDKs", "usingEnvironmentId": "In browsers", "usingMobileKey": "In mobile apps",
+    "clientSideAvailability": "Client-side SDKs", "usingEnvironmentId": "In browsers",
+    "usingMobileKey": "In mobile apps",
     "customProperties": "Custom properties", "maintainerId": "Maintainer", "_pendingInvite": "Pending invitation",
     "bucketBy": "Divided by", "contextKind": "Kind of context", "op": "Operator", "onVariation": "Served while on",
-    "variation": "Variation", "values": "Values", "value": "Value", "defaults": "Defaults", "ttl": "Time to live", "apiKey": "SDK key", "mobileKey": "Mobile key",
+    "variation": "Variation", "values": "Values", "value": "Value",
+    "defaults": "Defaults", "ttl": "Time to live", "apiKey": "SDK key", "mobileKey": "Mobile key",
 }  # fmt: skip
 ONE_OF = {
     "rules": "Rule", "clauses": "Condition", "variations": "Variation", "prerequisites": "Prerequisite",

@@ -91,7 +91,9 @@ class Lanes:
         others = [touch for touch in life.touches if not (touch.told and touch.place == place)]
         crossing = [touch for touch in others if touch.place.touches(place) or renames(touch, place, {})]
         edges = {life.since, life.until}
-        instants = [touch.at for touch in (*told, *crossing)] + [edge for h in self.holes for edge in (h.since, h.until)]
+        instants = [touch.at for touch in (*told, *crossing)] + [
+            edge for h in self.holes for edge in (h.since, h.until)
+        ]
         edges |= {instant for instant in instants if life.since < instant < life.until}
         for since, until in pairwise(sorted(edges)):
             yield Stretch(since, until, *self._known(told, crossing, place, since, until))
@@ -168,13 +170,9 @@ def _served(on: Stretch, rule: Stretch, value: Stretch) -> tuple[str, float | No
     """Return the kind, the share and the label of what was served, by the switch, the default rule, or the value."""
     if value.known:
         return _plainly(value.value)
-    if not on.known or not isinstance(on.value, bool):
-        return "unknown", None, ""
-    if not on.value:
-        return "off", None, ""
-    if not rule.known:
-        return "on", None, ""
-    shares = shares_of(rule.value)
+    if not (on.known and on.value is True):
+        return "off" if on.known and on.value is False else "unknown", None, ""
+    shares = shares_of(rule.value) if rule.known else None
     if shares is None:
         return "on", None, ""
     if set(shares) <= {"true", "false"}:

@@ -99,7 +99,7 @@ def count(store: Store, query: Query, by: Sequence[str] = (), top: int = 0, zone
 
 def event(store: Store, id: str) -> list[dict[str, Any]]:
     """Return the events whose id begins with `id`, at most two, each with its `records` (newest revision first)."""
-    beginning = EVENT.c.id.like(escaped(id) + "%", escape="\\")
+    beginning: ColumnElement[bool] = EVENT.c.id.like(escaped(id) + "%", escape="\\")
     if store.engine.dialect.name == "sqlite":  # which uses no index for LIKE, and would look at every id
         beginning = and_(beginning, EVENT.c.id >= id.lower(), EVENT.c.id < id.lower() + "\U0010ffff")
     with guarded(store.shown), store.engine.connect() as connection:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from flagtrail.facts import Fact, Life
+from flagtrail.fields import like
 from flagtrail.places import ANYWHERE, Place
 from flagtrail.query import Query, QueryError, events, may_be
 from flagtrail.store import Store
@@ -151,13 +152,15 @@ def from_outside(store: Store, rows: Sequence[Row], where: Where, limit: int = 0
     source, since = rows[0]["source"], rows[0]["occurred_at"]
     environments = {touch.place.environment for row in rows for touch in touches_of(row)} - {None, ANYWHERE}
     outer = {part.strip() for part in re.split(f" [{SEPARATORS}] ", where[1] or "")} | {where[0]}
-    for name in sorted({*environments, *outer} - {None, ""}, key=str):
-        gone = Query(source=source, action="deleted", object=name, since=since, limit=limit)
-        for row in events(store, gone):
-            if row["object_kind"] not in HOLDERS or where[0] not in (row["project"] or where[0], row["object_key"]):
-                continue
-            inner = row["object_kind"] == "environment"
-            if inner == (name in environments):
+    names = sorted({name for name in (*environments, *outer) if name})
+    gone = Query(source=source, action="deleted", object_kind=HOLDERS, object=names, since=since, limit=limit)
+    for row in events(store, gone) if names else ():
+        if where[0] not in (row["project"] or where[0], row["object_key"]):
+            continue
+        called = [name for name in (row["object_key"], row["object_name"]) if name]
+        inner = row["object_kind"] == "environment"
+        for name in names:
+            if inner == (name in environments) and any(map(like([name]), called)):
                 yield blind(row, Place(name if inner else ANYWHERE, ()))
     others = {"object_kind": "flag"}
     for row in events(

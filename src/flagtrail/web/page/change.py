@@ -29,11 +29,15 @@ from flagtrail.window import iso
 HOUR = timedelta(hours=1)
 LONGEST_RECORD = 30_000  # characters of a record that are shown; all of it is at /api/v1/events/{id}
 MOST_REVISIONS = 8
+DETAILS = {
+    "open": "What was changed stands in the entry's full form, which waits to be fetched.",
+    "gone": "What was changed stood in the entry's full form, which the vendor does not show any more.",
+}
 router = APIRouter(include_in_schema=False)
 
 
 class Kept(NamedTuple):
-    """A record as the vendor showed it: since when, as JSON, whether that is cut, and how it differs from the former."""
+    """A record as the vendor showed it: since when, as JSON, whether that is cut, how it differs from the former."""
 
     name: str
     seen_at: datetime
@@ -176,21 +180,18 @@ def _detail(store: Store, number: int) -> tuple[str | None, Any]:
 
 def _untold(row: Mapping[str, Any], detail: str | None) -> str | None:
     """Return why it is not told what was changed; None when it is."""
-    if row["changes"]:
-        return "The vendor cut its account of the change short: there is more." if row["truncated"] else None
-    if row["changes"] is not None:
-        return "Nothing that people read differs between the two versions that the vendor shows."
-    if row["truncated"]:
-        return "The vendor cut its account of the change short, so it is not told what was changed."
-    if detail == "open":
-        return "What was changed stands in the entry's full form, which waits to be fetched."
-    if detail == "gone":
-        return "What was changed stood in the entry's full form, which the vendor does not show any more."
-    if row["action"] in ("created", "deleted"):
-        return "The action says all of it; values are told of changes only."
-    if row["related_event"]:
-        return "This entry tells the impact of a change; the audit entry that it belongs to tells what was changed."
-    return "The vendor does not tell what was changed in a form that can be read plainly; see its record below."
+    changes = row["changes"]
+    reasons = (
+        (changes and row["truncated"], "The vendor cut its account of the change short: there is more."),
+        (changes, None),
+        (changes is not None, "Nothing that people read differs between the two versions that the vendor shows."),
+        (row["truncated"], "The vendor cut its account of the change short, and so it is not told what was changed."),
+        (detail in DETAILS, DETAILS.get(detail or "")),
+        (row["action"] in ("created", "deleted"), "The action says all of it; values are told of changes only."),
+        (row["related_event"], "This tells the impact of a change; the change itself is told by its audit entry."),
+        (True, "The vendor does not tell what was changed in a form that can be read plainly; see its record below."),
+    )
+    return next(reason for holds, reason in reasons if holds)
 
 
 def _impact(measured: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> Impact | None:

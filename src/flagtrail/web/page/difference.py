@@ -81,11 +81,15 @@ def _difference(path: str, before: Any, after: Any, own: frozenset[str], row: Ma
         return found._replace(form="members", removed=removed, added=added)
     if _is_plain(before) and _is_plain(after):
         return _plain(found, before, after)
-    shares = _shares(before, after)
-    if shares:
+    if shares := _shares(before, after):
         sides = [None if _rollout(side) or side is None else in_words(side) for side in (before, after)]
         return found._replace(form="rollout", shares=shares, before=sides[0], after=sides[1])
-    if any(map(_is_worded, (before, after))) and all(_is_worded(side) or side is None for side in (before, after)):
+    return _composed(found, before, after)
+
+
+def _composed(found: Difference, before: Any, after: Any) -> Difference:
+    """Return how rules, conditions and lists differ, and as JSON all that is none of them."""
+    if all(_is_worded(side) or side is None for side in (before, after)):
         return _plain(found, *(None if side is None else _worded(side) for side in (before, after)))
     if _is_list(before) and _is_list(after):
         return _listed(found, _items(before), _items(after))

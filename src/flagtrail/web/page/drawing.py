@@ -45,7 +45,7 @@ class Mark(NamedTuple):
 
     x: str
     id: str
-    count: int
+    changes: int
     title: str
 
 
@@ -67,7 +67,7 @@ def drawn(lane: Lane, window: Window, reader: Reader) -> Drawn:
 
 def holes(windows: Iterable[Window], window: Window) -> list[tuple[str, str]]:
     """Return where the times lie that were not read: from, and how wide, in percent."""
-    return [(_at(hole.since, window), _wide(hole, window)) for hole in windows]
+    return [(place(hole.since, window), _wide(hole, window)) for hole in windows]
 
 
 def ticks(window: Window, reader: Reader) -> list[Tick]:
@@ -103,7 +103,9 @@ def _bar(part: Served, window: Window, reader: Reader) -> Bar:
     label = f"{part.share:g} %" if part.share not in (None, 100.0) else tidy(part.label, 18)
     fits = float(span.length / window.length) * 100 >= WIDE
     title = f"{in_words(part)}, {_clock(part.since, reader)} to {_clock(part.until, reader)} ({spoken(span.length)})"
-    return Bar(_at(part.since, window), _wide(span, window), GROUND - height, height, style, label if fits else "", title)
+    return Bar(
+        place(part.since, window), _wide(span, window), GROUND - height, height, style, label if fits else "", title
+    )
 
 
 def _marks(rows: Sequence[Row], window: Window, reader: Reader) -> list[Mark]:
@@ -122,14 +124,15 @@ def _mark(rows: Sequence[Row], window: Window, reader: Reader) -> Mark:
     last = rows[-1]
     said = f"{_clock(last['occurred_at'], reader)}: {sentence(last)}"
     more = f" (and {len(rows) - 1} more just before)" if len(rows) > 1 else ""
-    return Mark(_at(last["occurred_at"], window), last["id"], len(rows), said + more)
+    return Mark(place(last["occurred_at"], window), last["id"], len(rows), said + more)
 
 
 def _clock(instant: datetime, reader: Reader) -> str:
     return reader.local(instant).strftime("%d %b %Y %H:%M")
 
 
-def _at(instant: datetime, window: Window) -> str:
+def place(instant: datetime, window: Window) -> str:
+    """Return where an instant lies in a window, in percent of its width."""
     return f"{100 * ((instant - window.since) / window.length):.3f}%"
 
 

@@ -17,7 +17,7 @@ from flagtrail.web.page.related import is_same
 from flagtrail.window import MILLISECOND, Window, subtract
 
 Row = Mapping[str, Any]
-MOST = 500  # changes of one object that are looked at
+MOST = 300  # changes of one object that are looked at
 MOST_OUTSIDE = 50  # changes of each kind that may have changed it and are not about it
 MOST_TOLD = 150  # changes up to which every place of a flag is worked out, and not only what it serves
 OFF = ("offVariation",)
@@ -52,6 +52,7 @@ class Lived:
     window: Window
     lanes: Sequence[Lane]
     holes: Sequence[Window]
+    at: datetime
     in_part: bool
     exists: Fact | None
     states: Sequence[State]
@@ -67,44 +68,55 @@ class Read(NamedTuple):
 
 
 def read(store: Store, asked: Mapping[str, Any], at: datetime | None = None) -> Read:
-    """Return the newest changes of an object; those around a moment where the newest do not reach back so far."""
-    named = {"object_key": asked["object"], "object_name": None, "object_kind": asked.get("object_kind")}
-    newest = list(events(store, Query(**asked, limit=MOST + 1)))
-    older = len(newest) > MOST
+    """Return the newest changes of an object; those around a moment where the newest do not reach back so far.
+
+    Changes of which no project is told are among them: they may be of any.
+    """
+    anywhere = {name: value for name, value in asked.items() if name != "project"}
+    found = _read(store, anywhere, asked, at)
+    if found.rows or not (found.older or found.newer):
+        return found
+    return _read(store, asked, asked, at)  # many others have the same key
+
+
+def _read(store: Store, question: Mapping[str, Any], asked: Mapping[str, Any], at: datetime | None) -> Read:
+    newest = list(events(store, Query(**question, limit=MOST + 1)))
+    older, newer = len(newest) > MOST, False
     rows = newest[:MOST]
-    newer = False
     if at is not None and older and rows[-1]["occurred_at"] > at:
-        before = list(events(store, Query(**asked, until=at + MILLISECOND, limit=MOST // 2 + 1)))
-        after = list(events(store, Query(**asked, since=at + MILLISECOND, oldest_first=True, limit=MOST // 2 + 1)))
+        before = list(events(store, Query(**question, until=at + MILLISECOND, limit=MOST // 2 + 1)))
+        after = list(events(store, Query(**question, since=at + MILLISECOND, oldest_first=True, limit=MOST // 2 + 1)))
         older, newer = len(before) > MOST // 2, len(after) > MOST // 2
         rows = [*reversed(after[: MOST // 2]), *before[: MOST // 2]]
-    return Read([row for row in reversed(rows) if is_same(row, named)], older, newer)
+    named = {"object_key": asked["object"], "object_name": None, "object_kind": asked.get("object_kind")}
+    mine = [row for row in reversed(rows) if is_same(row, named) and _may_be_in(row, asked.get("project"))]
+    return Read(mine, older, newer)
 
 
-def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime, now: datetime) -> list[Lived]:
-    """Return the life of an object in each place where one of its key is; `at` is the moment of its state."""
+def _may_be_in(row: Row, project: str | None) -> bool:
+    return project is None or row["project"] in (None, project)
+
+
+def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime | None, now: datetime) -> list[Lived]:
+    """Return the life of an object in each place where one of its key is; `at` is the moment of its state.
+
+    Without a moment it is the last one up to which its log was read: what came after cannot be known yet.
+    """
     logs = logs_of(store)
     wheres = {where_of(row) for row in found.rows}
     whole = {where for where in wheres if where[0] is not None} or wheres
-    vague = _of_no_project(store, asked) if asked.get("project") else []
-    return [_life(store, logs, found, where, vague, (at, now)) for where in sorted(whole, key=str)]
+    return [_life(store, logs, found, where, (at, now)) for where in sorted(whole, key=str)]
 
 
-def _of_no_project(store: Store, asked: Mapping[str, Any]) -> list[Row]:
-    """Return changes of what has the same key and of which no project is told: they may be of any."""
-    anywhere = {name: value for name, value in asked.items() if name != "project"}
-    return list(events(store, Query(**anywhere, without={"project": "*"}, limit=MOST_OUTSIDE)))
-
-
-def _life(
-    store: Store, logs: Logs, found: Read, where: Where, vague: Sequence[Row], moments: tuple[datetime, datetime]
-) -> Lived:
+def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[datetime | None, datetime]) -> Lived:
     at, now = moments
     mine = [row for row in found.rows if where_of(row) == where]
-    vague = [*vague, *(row for row in found.rows if row["project"] is None and where[0] is not None)]
+    vague = [row for row in found.rows if where_of(row) != where and row["project"] is None]
     read = [logs(mine[0]["source"], log) for log in sorted({row["stream"] for row in mine})]
     covered = _inside(shared([log.covered for log in read]), mine, found)
     window = _window(mine, now)
+    if at is None:
+        at = max(min(now, covered[-1].until - MILLISECOND), mine[-1]["occurred_at"]) if covered else now
     lanes, exists, states, others = [], None, list[State](), list[Fact]()
     if mine[0]["object_kind"] == "flag":
         outside = [*(blind(row, Place(ANYWHERE, ())) for row in vague), *from_outside(store, mine, where, MOST_OUTSIDE)]
@@ -122,9 +134,9 @@ def _life(
     drawn = {row["id"] for lane in lanes for row in lane.rows}
     rest = [row for row in mine if row["id"] not in drawn]
     if rest:
-        lanes.append(Lane(None, "No single environment" if lanes else "Changes", (), rest))
+        lanes.append(Lane(None, f"The {(mine[0]['object_kind'] or 'object').replace('_', ' ')}", (), rest))
     in_part = any(log.in_part for log in read)
-    return Lived(where, mine, window, lanes, subtract(window, covered), in_part, exists, states, others)
+    return Lived(where, mine, window, lanes, subtract(window, covered), at, in_part, exists, states, others)
 
 
 def _inside(covered: Sequence[Window], rows: Sequence[Row], found: Read) -> list[Window]:

@@ -1,7 +1,6 @@
 """The page Object: the life of one object across its environments, what it is now or was, and its changes."""
 
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -15,7 +14,7 @@ from flagtrail.query import Query as Asking
 from flagtrail.query import cursor_of, place_of
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.asking import Cursor, Moment, Value, moment
-from flagtrail.web.page.drawing import GROUND, HEIGHT, drawn, holes, ticks
+from flagtrail.web.page.drawing import GROUND, HEIGHT, drawn, holes, place, ticks
 from flagtrail.web.page.life import MOST, lives, page_of, read
 from flagtrail.web.page.related import is_same
 from flagtrail.web.page.sentence import tidy
@@ -45,23 +44,24 @@ def object(request: Request, trail: Asked, asked: Annotated[ObjectFilters, Query
     """Return the page of one object."""
     now, reader = datetime.now(UTC), reader_of(request)
     at = moment(asked.at, "at") if asked.at and asked.at.strip() else None
-    meant = {"object": asked.key, "source": asked.source, "project": asked.project, "object_kind": asked.kind}
-    meant = {name: value for name, value in meant.items() if value}
+    told = {"object": asked.key, "source": asked.source, "project": asked.project, "object_kind": asked.kind}
+    meant: dict[str, Any] = {name: value for name, value in told.items() if value}
     with within(trail.settings.timeout.total_seconds()):
         question = Asking(**meant)
-        told = completeness(trail.store, Asking(source=question.source), configured=trail.configured, now=now)
+        trust = completeness(trail.store, Asking(source=question.source), configured=trail.configured, now=now)
         found = read(trail.store, meant, at)
         if not found.rows:
             raise Refused(404, "no change is about this object; the timeline's search finds names")
-        lived = lives(trail.store, meant, found, at or now, now)
-        listed = page_of(trail.store, meant, ON_A_PAGE, after_of(asked.after))
+        lived = lives(trail.store, meant, found, at, now)
+        after = after_of(asked.after)
+        enough = after is None and not found.newer and (len(found.rows) > ON_A_PAGE or not found.older)
+        listed = found.rows[::-1] if enough else page_of(trail.store, meant, ON_A_PAGE, after)
         shown = [row for row in listed[:ON_A_PAGE] if is_same(row, _named(asked))]
-        days = [(day, list(rows)) for day, rows in groupby(shown, lambda row: reader.local(row["occurred_at"]).date())]
         values = {name: value for name, value in request.query_params.items() if name != "after"}
         newest = found.rows[-1]
         return page(
             request, trail, "object.html", title=tidy(newest["object_name"] or asked.key), here="object",
-            asked=asked, at=at, newest=newest, lived=[_drawn(one, reader) for one in lived], days=days, told=told,
+            asked=asked, at=at, newest=newest, lived=[_drawn(one, reader) for one in lived], rows=shown, told=trust,
             cut=MOST if found.older or found.newer else None, height=HEIGHT, ground=GROUND,
             older=link("/object", values, after=cursor_of(listed[ON_A_PAGE - 1])) if len(listed) > ON_A_PAGE else None,
             first=link("/object", values) if asked.after else None, timeline=link("/", q=spell(question)),
@@ -88,4 +88,5 @@ def _named(asked: ObjectFilters) -> dict[str, Any]:
 def _drawn(one: Any, reader: Any) -> dict[str, Any]:
     """Return the life of an object as the template draws it."""
     lanes = [drawn(lane, one.window, reader) for lane in one.lanes]
-    return {"life": one, "lanes": lanes, "holes": holes(one.holes, one.window), "ticks": ticks(one.window, reader)}
+    told = {"holes": holes(one.holes, one.window), "ticks": ticks(one.window, reader), "at": place(one.at, one.window)}
+    return {"life": one, "lanes": lanes, **told}

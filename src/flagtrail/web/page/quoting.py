@@ -23,7 +23,7 @@ def as_markdown(row: Mapping[str, Any], told: Sequence[Difference], address: str
     who = [row["actor_name"], row["actor_email"], row["actor_kind"]]
     lines.append(f"- Who: {', '.join(_plain(one) for one in dict.fromkeys(who) if one)}")
     lines.append(f"- Where: {', '.join(_plain(place) for place in places if place)}")
-    lines += [f"- {_plain(' › '.join(one.place))}: {_difference(one)}" for one in told[:MOST]]
+    lines += [f"- {_plain(' / '.join(one.place))}: {_difference(one)}" for one in told[:MOST]]
     lines += [f"- and {len(told) - MOST} more changed places"] if len(told) > MOST else []
     lines += [f"- Comment: {_plain(row['comment'])}"] if row["comment"] else []
     return "\n".join([*lines, "", f"<{address}>"])
@@ -49,7 +49,9 @@ def _difference(one: Difference) -> str:
         return " ".join(_marked(part.how, part.text) for part in one.parts if part.text.strip())[: 4 * LONGEST]
     if one.form == "note":
         return _plain(one.after)
-    return f"{_plain(one.before if one.before is not None else '—')} → {_plain('—' if one.after is None else one.after)}"
+    return (
+        f"{_plain(one.before if one.before is not None else '—')} → {_plain('—' if one.after is None else one.after)}"
+    )
 
 
 def _marked(how: str, text: str) -> str:

@@ -109,7 +109,9 @@ def _same_save(store: Store, row: Row) -> tuple[list[dict[str, Any]], bool]:
     wanted = select(*shown()).where(near, *map(beside_indexes, mine))
     with reading(store) as connection:
         rows = [dict(each) for each in connection.execute(wanted.order_by(EVENT.c.occurred_at).limit(200)).mappings()]
-    found = _others(next((save for save in saves(rows) if any(one["id"] == row["id"] for one in save)), []), {row["id"]})
+    found = _others(
+        next((save for save in saves(rows) if any(one["id"] == row["id"] for one in save)), []), {row["id"]}
+    )
     return found[: 2 * SHOWN], len(found) > 2 * SHOWN
 
 

@@ -163,7 +163,7 @@ def _where(what: str, place: str, kind: str, name: str) -> str | None:
 
 def _to(row: Mapping[str, Any]) -> str:
     """Return what was made of it, where one change of one place says it shortly."""
-    changes = row["changes"] or ()
+    changes = list(row["changes"] or [])
     if len(changes) != 1 or row["action"] not in ("value_changed", "renamed", "transferred", "rollout_changed"):
         return ""
     before, after = changes[0]["before"], changes[0]["after"]

@@ -98,8 +98,14 @@ def _templates() -> Environment:
         loader=PackageLoader("flagtrail.web.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.globals.update(link=link, static=static.address, version=__version__, vendor_of=vendor_of, sentence=sentence,
-                        words=served_in_words)
+    made.globals.update(
+        link=link,
+        static=static.address,
+        version=__version__,
+        vendor_of=vendor_of,
+        sentence=sentence,
+        words=served_in_words,
+    )
     made.filters.update(iso=iso, count=lambda number: f"{number:,}")
     return made
 

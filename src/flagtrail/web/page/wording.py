@@ -14,10 +14,12 @@ PLACES = {
     "clauses": "Conditions", "targets": "Individual targets", "contextTargets": "Individual targets by context",
     "includedContexts": "Included contexts", "excludedContexts": "Excluded contexts", "rollout": "Rollout",
     "trackEvents": "Event tracking", "trackEventsFallthrough": "Event tracking of the default rule",
-    "clientSideAvailability": "Client-side SDKs", "usingEnvironmentId": "In browsers", "usingMobileKey": "In mobile apps",
+    "clientSideAvailability": "Client-side SDKs", "usingEnvironmentId": "In browsers",
+    "usingMobileKey": "In mobile apps",
     "customProperties": "Custom properties", "maintainerId": "Maintainer", "_pendingInvite": "Pending invitation",
     "bucketBy": "Divided by", "contextKind": "Kind of context", "op": "Operator", "onVariation": "Served while on",
-    "variation": "Variation", "values": "Values", "value": "Value", "defaults": "Defaults", "ttl": "Time to live", "apiKey": "SDK key", "mobileKey": "Mobile key",
+    "variation": "Variation", "values": "Values", "value": "Value",
+    "defaults": "Defaults", "ttl": "Time to live", "apiKey": "SDK key", "mobileKey": "Mobile key",
 }  # fmt: skip
 ONE_OF = {
     "rules": "Rule", "clauses": "Condition", "variations": "Variation", "prerequisites": "Prerequisite",
@@ -118,7 +120,10 @@ def rule_in_words(rule: Mapping[str, Any]) -> str:
 def served_in_words(value: Any) -> str:
     """Return what is served in words: a variation, or shares of several."""
     shares = shares_of(value) if isinstance(value, dict) else None
-    return ", ".join(f"{share:g} % {name}" for name, share in shares.items()) if shares else in_words(value)
+    if not shares:
+        return in_words(value)
+    some = {name: share for name, share in shares.items() if share} or shares
+    return ", ".join(f"{share:g} % {name}" for name, share in some.items())
 
 
 def prerequisite_in_words(value: Any) -> str | None:

@@ -185,6 +185,8 @@ def test_time_is_chosen_by_links_and_what_is_not_known_is_refused(trail: Store) 
     for span in ("24h", "7d", "30d", "90d", "all"):
         page = asks.get("/coverage", params={"span": span, "source": "acme"}).text
         assert re.search(rf'aria-current="true">{span if span != "all" else "All"}<', page)
+    zoned = asks.get("/coverage", params={"zone": "Asia/Kathmandu", "span": "7d"}).text
+    assert "/coverage?source=acme&amp;span=7d&amp;zone=Asia/Kathmandu" in zoned, "the zone stays"
     for params, status in (
         ({"span": "1y"}, 422), ({"source": "nobody"}, 404), ({"stream": "x"}, 422), ({"source": HOSTILE}, 404),
     ):  # fmt: skip

@@ -288,10 +288,11 @@ def test_a_live_connection_ends_with_its_token(url: str, how: str, monkeypatch: 
     monkeypatch.setattr("flagtrail.web.live.CHECKED", 0.5)
     with Store(url) as store:
         token = create(store, f"listener-{how}", ["read"], timedelta(days=1))
+        sent = bearer(token) if how == "expired" else {"Cookie": f"flagtrail={token}"}  # as a browser has it
         create(store, f"other-{how}", ["read"])  # without one that can be used, nothing is served
         with (
             served(url, tokens=True) as api,
-            api.stream("GET", "/api/v1/live", headers=bearer(token), timeout=10) as answer,
+            api.stream("GET", "/api/v1/live", headers=sent, timeout=10) as answer,
         ):
             lines = answer.iter_lines()
             assert next(lines).startswith("retry:")

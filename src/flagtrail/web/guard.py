@@ -20,6 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 LONGEST_URL = 8000  # bytes of path and query: about what browsers and proxies let through
 LARGEST_BODY = 0  # bytes: every question stands in its URL
 FORMS = ("/signin", "/signout")  # what alone is sent with POST, and only by our own page
+FORM = "application/x-www-form-urlencoded"
 LARGEST_FORM = 1000  # bytes: a token is one of 63
 HEADERS = {
     "Cache-Control": "no-store",
@@ -113,8 +114,9 @@ def _body_refusal(headers: Headers, is_form: bool) -> Response | None:
         return None
     if "transfer-encoding" in headers or not length.isascii() or not length.isdigit() or int(length) > LARGEST_FORM:
         return problem(413, f"this form is larger than {LARGEST_FORM} bytes, or does not say how large it is", close)
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        return problem(415, "this takes a form of our own page only: application/x-www-form-urlencoded", close)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if int(length) and kind != FORM:
+        return problem(415, f"this takes a form of our own page only: {FORM}", close)
     return None
 
 

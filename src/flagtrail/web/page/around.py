@@ -1,6 +1,6 @@
 """The page Around: what changed around a moment, whichever vendor made it, the likeliest causes first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -10,14 +10,14 @@ from fastapi.responses import RedirectResponse, Response
 from flagtrail.around import Around
 from flagtrail.around import around as look_around
 from flagtrail.deadline import within
-from flagtrail.question import Query, QueryError
+from flagtrail.question import QueryError
+from flagtrail.unread import TOO_YOUNG
 from flagtrail.web.access import Asked, Trail, reads
-from flagtrail.web.asking import complete
 from flagtrail.web.page.shell import Reader, link, page, parameters, reader_of
 from flagtrail.web.page.strip import strip
-from flagtrail.web.page.suspects import suspect_views, unread_views
+from flagtrail.web.page.suspects import UnreadView, suspect_views, unread_views
 from flagtrail.when import parse_moment, parse_span, spoken
-from flagtrail.window import EPOCH, MILLISECOND, iso
+from flagtrail.window import EPOCH, iso
 
 NAMES = ("at", "before", "after", "environment", "project", "object", "limit")
 SPANS = ("15m", "1h", "6h", "24h")
@@ -72,10 +72,9 @@ def around(request: Request, trail: Asked) -> Response:
 
 
 def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict[str, Any]:
-    asked, since = wanted.asked, wanted.at - wanted.before
+    asked = wanted.asked
     where = {name: asked.get(name) for name in ("environment", "project", "object")}
     with within(trail.settings.timeout.total_seconds()):
-        trust = complete(trail, Query(since=since, until=min(wanted.at + wanted.after + MILLISECOND, now)))
         looks = {look.source: look.vendor for look in trail.store.sources()}
         found = look_around(
             trail.store, wanted.at, before=wanted.before, after=wanted.after, limit=0, configured=trail.configured,
@@ -86,7 +85,8 @@ def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict
     relative = "at" not in asked or not _instant(asked["at"])
     local = reader.local(wanted.at)
     return {
-        "wanted": wanted, "found": found, "suspects": shown, "unread": unread, "trust": trust, "where": where,
+        "wanted": wanted, "found": found, "suspects": shown, "unread": unread, "where": where,
+        "unread_headline": _unread_headline(unread),
         "strip": strip(found, looks, shown, reader.zone, now),
         "at": asked.get("at", "now") if relative else f"{local:%Y-%m-%d %H:%M:%S}",
         "relative": relative, "headline": _headline(found, wanted),
@@ -94,6 +94,15 @@ def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict
         "later": wanted.link(at=iso(min(wanted.at + wanted.before, now))) if now - wanted.at > AHEAD else None,
         "more": wanted.link(limit=MOST) if wanted.limit < min(MOST, len(found.suspects)) else None,
     }  # fmt: skip
+
+
+def _unread_headline(unread: Sequence[UnreadView]) -> str:
+    """Return in words what it means that something was not read."""
+    if any(one.grave for one in unread):
+        return "Not everything was read: a cause may be missing here"
+    if any(one.reason == TOO_YOUNG for one in unread):
+        return "The newest changes may still appear"
+    return "Not all of this time was wanted of the vendors"
 
 
 def _headline(found: Around, wanted: Wanted) -> str:

@@ -43,7 +43,7 @@ class Bar(NamedTuple):
 def bar(stream: StreamStatus, scale: Scale, local: Callable[[datetime], str]) -> Bar:
     """Return one stream over time; `local` says an instant as the reader reads it."""
     good = [each.window for each in stream.verdicts if each.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
-    verified = merge(part for window in merge(good) for whole in stream.covered if (part := window.clip(whole)))
+    verified = merge(both for window in merge(good) for whole in stream.covered if (both := window.clip(whole)))
     drawn = [*_plain(COVERED, stream.covered, scale), *_plain(VERIFIED, verified, scale)]
     drawn += _plain(UNSETTLED, _unsettled(stream, scale), scale)
     for kind in (LOST, UNREAD, GAP):

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from weakref import WeakKeyDictionary
 
 from flagtrail.completeness import NOT_WANTED, STALE, Completeness, completeness
+from flagtrail.deadline import within
 from flagtrail.question import Query
 from flagtrail.store import Store
 from flagtrail.web.access import Trail
 from flagtrail.when import spoken
 
 KEPT = 5.0  # seconds that one judgement is good for: every page shows it, and it shall cost nothing
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def sign(trail: Trail, zone: tzinfo = UTC) -> Sign:
     at, judged = _judged.get(trail.store, (0.0, None))
     if judged is None or time.monotonic() - at >= KEPT:
         now = datetime.now(UTC)
-        judged = judge(completeness(trail.store, Query(), configured=trail.configured, now=now), now)
+        with within(trail.settings.timeout.total_seconds()):
+            judged = judge(completeness(trail.store, Query(), configured=trail.configured, now=now), now)
         _judged[trail.store] = (time.monotonic(), judged)
     if judged.until is None:
         return Sign(judged.level, judged.text, judged.detail)

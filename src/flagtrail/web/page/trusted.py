@@ -12,6 +12,7 @@ from flagtrail.web.page.streams import percent
 from flagtrail.when import spoken
 
 NAMED = 3  # sources that a sentence names
+GRAVEST = 3  # problems that the sentence tells; the others stand below it
 
 
 class Trusted(NamedTuple):
@@ -35,7 +36,7 @@ def trusted(found: Completeness, streams: Sequence[StreamStatus], now: datetime,
     elif judged.level == "warning":
         sentence = f"Complete, but for {' and '.join(said)}."
     else:
-        sentence = f"Not complete: {', '.join(said) or judged.detail}."
+        sentence = f"Not complete: {', '.join(said[:GRAVEST]) or judged.detail}."
     share = sum(stream.share for stream in streams) / len(streams) if streams else 0.0
     events = sum(stream.events for stream in streams)
     numbers = [
@@ -46,7 +47,8 @@ def trusted(found: Completeness, streams: Sequence[StreamStatus], now: datetime,
         ("changes", f"{events:,}"),
         ("last look", _last_look(streams, now)),
     ]
-    return Trusted(judged.level, sentence, list(_more(found, reader)), numbers)
+    rest = [f"Also: {', '.join(said[GRAVEST:])}."] if judged.level == "bad" and said[GRAVEST:] else []
+    return Trusted(judged.level, sentence, [*rest, *_more(found, reader)], numbers)
 
 
 def _problems(found: Completeness, now: datetime, reader: Reader) -> Iterator[str]:
@@ -56,8 +58,8 @@ def _problems(found: Completeness, now: datetime, reader: Reader) -> Iterator[st
         yield "nothing was read yet"
         return
     if now - min(read) > STALE:
-        late = "" if now - max(read) > STALE else " in some streams"
-        yield f"nothing was read{late} since {clock(min(read), reader.zone)}"
+        late = "nothing was" if now - max(read) > STALE else "some streams were not"
+        yield f"{late} read since {clock(min(read), reader.zone)}"
     if found.behind:
         yield f"{', '.join(found.behind[:NAMED])}{' and others' if len(found.behind) > NAMED else ''} cannot be read"
     if unread := len(found.streams) - len(read):

@@ -1,5 +1,6 @@
 """Draws how many changes there were over time: lanes of bars, and where something was not read or not counted."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ TOO_MANY = 20_000  # changes that are not counted one by one before a page is sh
 HEIGHTS = (56, 56, 56, 44, 44)  # pixels of a lane, by the number of lanes; of more lanes the last
 LOWEST = 36
 ROOM = 6  # pixels above the highest bar
+NAMED = 3  # lanes that are told of one span
 WIDTH = 1000  # of a lane, in the units of its bars
 Counts = Mapping[tuple[int, Any], int]
 
@@ -60,6 +62,8 @@ class Chart(NamedTuple):
     counted_since: datetime | None
     counts: Mapping[str, int]
     """How many changes there are of each value of the lanes, if all are counted."""
+    seconds: float = 0.0
+    """Of CPU that counting took."""
 
     @property
     def ticks(self) -> Sequence[Tick]:
@@ -90,7 +94,9 @@ class Chart(NamedTuple):
 def chart(view: View, found: Answer, trail: Trail) -> Chart:
     """Return the chart of an answer."""
     over = axis(found.window, view.reader.zone)
+    begun = time.thread_time()
     counts, counted_since = _counts(view, found, trail, over)
+    seconds = time.thread_time() - begun
     names, ranked = _lanes(counts)
     top = ranked[:TOP] if len(ranked) > TOP + 1 else ranked
     others = len(ranked) > len(top)
@@ -122,7 +128,7 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
         lanes = [Lane("No changes", None, "lane-others", 0, "", missing[None])]
     columns = _columns(over, heights, [lane.label for lane in lanes], view.reader)
     totals = {lane.value: lane.total for lane in lanes if lane.value} if counted_since is None else {}
-    return Chart(over, lanes, columns, sum(heights.values()), most, counted_since, totals)
+    return Chart(over, lanes, columns, sum(heights.values()), most, counted_since, totals, seconds)
 
 
 def _counts(view: View, found: Answer, trail: Trail, over: Axis) -> tuple[Counts, datetime | None]:
@@ -150,8 +156,9 @@ def _is_much(view: View, found: Answer) -> bool:
         return False
     if len(rows) <= SIZE:
         return True
-    share = (found.window.until - rows[-1]["occurred_at"]) / found.window.length
-    return bool(share <= 0 or len(rows) / share > TOO_MANY)
+    newest, oldest = rows[0]["occurred_at"], rows[-1]["occurred_at"]
+    more = (oldest - found.window.since) / max(newest - oldest, timedelta(milliseconds=1))
+    return bool(len(rows) * (1 + more) > TOO_MANY)
 
 
 def _spans(over: Axis, told: Iterable[tuple[datetime, Any, int]]) -> Counts:
@@ -213,23 +220,26 @@ def _columns(over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequenc
     """Return the spans that have changes."""
     totals: Counter[int] = Counter()
     parts: dict[int, list[str]] = {}
-    for (lane, span), number in sorted(heights.items()):
+    for (lane, span), number in sorted(heights.items(), key=lambda each: -each[1]):
         totals[span] += number
         parts.setdefault(span, []).append(f"{labels[lane]} {number:,}")
     found = []
+    yearly = over.window.length > timedelta(days=300)
     for span, number in sorted(totals.items()):
         since, until = over.edges[span], over.edges[span + 1]
         place = over.place(since)
-        told = f"{number:,} {'change' if number == 1 else 'changes'}, {said(since, until, reader)}"
-        inside = f": {', '.join(parts[span])}" if len(labels) > 1 else ""
+        told = f"{number:,} {'change' if number == 1 else 'changes'}, {said(since, until, reader, year=yearly)}"
+        named = [*parts[span][:NAMED], *(["…"] if len(parts[span]) > NAMED else [])]
+        inside = f": {', '.join(named)}" if len(labels) > 1 else ""
         found.append(Column(since, until, place, round(over.place(until) - place, 3), number, told + inside))
     return found
 
 
-def said(since: datetime, until: datetime, reader: Reader) -> str:
+def said(since: datetime, until: datetime, reader: Reader, *, year: bool = True) -> str:
     """Return a time in words, in the reader's zone."""
     first, last = reader.local(since), reader.local(until)
-    form = "%H:%M:%S" if until - since < timedelta(minutes=10) else "%H:%M"
+    clock = "%H:%M:%S" if until - since < timedelta(minutes=10) else "%H:%M"
+    day = "%b %Y" if year else "%b"
     if first.date() == last.date():
-        return f"{first.day} {first:%b %Y} {first:{form}}–{last:{form}}"  # noqa: RUF001 - a dash between times
-    return f"{first.day} {first:%b %Y} {first:{form}} – {last.day} {last:%b %Y} {last:{form}}"  # noqa: RUF001
+        return f"{first.day} {first:{day}} {first:{clock}}–{last:{clock}}"  # noqa: RUF001 - a dash between times
+    return f"{first.day} {first:{day}} {first:{clock}} – {last.day} {last:{day}} {last:{clock}}"  # noqa: RUF001

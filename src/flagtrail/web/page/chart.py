@@ -23,6 +23,7 @@ QUICK = 0.2  # seconds for counting, before the newest changes alone are
 TOO_MANY = 20_000  # changes that are not counted one by one before a page is shown
 HEIGHTS = (56, 56, 56, 44, 44)  # pixels of a lane, by the number of lanes; of more lanes the last
 LOWEST = 36
+USUAL, HIGH = 0.96, 5  # a share of the bars; how many times as high as those one is that is cut
 ROOM = 6  # pixels above the highest bar
 NAMED = 3  # lanes that are told of one span
 WIDTH = 1000  # of a lane, in the units of its bars
@@ -52,13 +53,16 @@ class Column(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What is drawn. `counted_since` is where counting ended for want of time; None: all is counted."""
+    """What is drawn. `counted_since` is where counting ended for want of time; None: all is counted.
+
+    Bars that stand for more than `cut` are cut, or one great change would make all others invisible; None: none is.
+    """
 
     axis: Axis
     lanes: Sequence[Lane]
     columns: Sequence[Column]
     total: int
-    most: int
+    cut: int | None
     counted_since: datetime | None
     counts: Mapping[str, int]
     """How many changes there are of each value of the lanes, if all are counted."""
@@ -104,7 +108,8 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
     heights: Counter[tuple[int, int]] = Counter()
     for (span, value), number in counts.items():
         heights[lane_of[_folded(value)], span] += number
-    most = max(heights.values(), default=0)
+    cut = _cut(heights.values())
+    scale = cut or max(heights.values(), default=0)
     missing = holes(found.told, over, by_vendor=view.by == "vendor")
     called = {value_of(row, "actor"): row["actor_name"] for row in found.sample.rows if view.by == "actor"}
     lanes = []
@@ -120,7 +125,7 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
                 value,
                 style,
                 sum(mine.values()),
-                _bars(over, mine, most, _height(len(top) + others) - ROOM),
+                _bars(over, mine, scale, _height(len(top) + others) - ROOM),
                 lost,
             )
         )
@@ -128,7 +133,7 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
         lanes = [Lane("No changes", None, "lane-others", 0, "", missing[None])]
     columns = _columns(over, heights, [lane.label for lane in lanes], view.reader)
     totals = {lane.value: lane.total for lane in lanes if lane.value} if counted_since is None else {}
-    return Chart(over, lanes, columns, sum(heights.values()), most, counted_since, totals, seconds)
+    return Chart(over, lanes, columns, sum(heights.values()), cut, counted_since, totals, seconds)
 
 
 def _counts(view: View, found: Answer, trail: Trail, over: Axis) -> tuple[Counts, datetime | None]:
@@ -201,17 +206,29 @@ def _label(by: str, value: str | None, called: Mapping[str | None, str | None]) 
     return value.replace("_", " ") if by == "action" else called.get(value) or value
 
 
+def _cut(heights: Iterable[int]) -> int | None:
+    """Return up to where bars are drawn, if a few are so high that most could not be told apart."""
+    ranked = sorted(heights)
+    if not ranked:
+        return None
+    usual = ranked[int(len(ranked) * USUAL)]
+    return 2 * usual if ranked[-1] > HIGH * usual else None
+
+
 def _height(lanes: int) -> int:
     return HEIGHTS[lanes] if lanes < len(HEIGHTS) else LOWEST
 
 
-def _bars(over: Axis, mine: Mapping[int, int], most: int, highest: int) -> str:
-    """Return the bars of a lane as the path of an SVG."""
+def _bars(over: Axis, mine: Mapping[int, int], scale: int, highest: int) -> str:
+    """Return the bars of a lane as the path of an SVG; those above the scale have a gap near their top."""
     path = []
     for span, number in sorted(mine.items()):
         first, last = (over.place(over.edges[span + side]) * WIDTH / 100 for side in (0, 1))
         gap = min(1.0, (last - first) / 8)
-        height = max(2.5, highest * number / most)
+        height = max(2.5, highest * min(number / scale, 1))
+        if number > scale:
+            path.append(f"M{first + gap:.1f} 5v-5h{last - first - 2 * gap:.1f}v5z")
+            height -= 8
         path.append(f"M{first + gap:.1f} {highest}v-{height:.1f}h{last - first - 2 * gap:.1f}v{height:.1f}z")
     return "".join(path)
 

@@ -123,7 +123,4 @@ def _told(request: Request, reader: Reader) -> dict[str, Any]:
         asked = {key: request.query_params.getlist(key) for key in request.query_params if key != "zone"}
         return link(request.url.path, asked, zone=name)
 
-    signed_in = getattr(request.state, "signed_in", False)  # by a cookie: then there is something to sign out of
-    return {
-        "request": request, "reader": reader, "now": datetime.now(UTC), "in_zone": in_zone, "signed_in": signed_in,
-    }  # fmt: skip
+    return {"request": request, "reader": reader, "now": datetime.now(UTC), "in_zone": in_zone}

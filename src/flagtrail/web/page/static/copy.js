@@ -1,0 +1,1 @@
+// Buttons that copy the text beside them.

@@ -1,5 +1,6 @@
 """Draws how many changes there were over time: lanes of bars, and where something was not read or not counted."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +23,9 @@ QUICK = 0.2  # seconds for counting, before the newest changes alone are
 TOO_MANY = 20_000  # changes that are not counted one by one before a page is shown
 HEIGHTS = (56, 56, 56, 44, 44)  # pixels of a lane, by the number of lanes; of more lanes the last
 LOWEST = 36
+USUAL, HIGH = 0.96, 5  # a share of the bars; how many times as high as those one is that is cut
 ROOM = 6  # pixels above the highest bar
+NAMED = 3  # lanes that are told of one span
 WIDTH = 1000  # of a lane, in the units of its bars
 Counts = Mapping[tuple[int, Any], int]
 
@@ -50,16 +53,21 @@ class Column(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """What is drawn. `counted_since` is where counting ended for want of time; None: all is counted."""
+    """What is drawn. `counted_since` is where counting ended for want of time; None: all is counted.
+
+    Bars that stand for more than `cut` are cut, or one great change would make all others invisible; None: none is.
+    """
 
     axis: Axis
     lanes: Sequence[Lane]
     columns: Sequence[Column]
     total: int
-    most: int
+    cut: int | None
     counted_since: datetime | None
     counts: Mapping[str, int]
     """How many changes there are of each value of the lanes, if all are counted."""
+    seconds: float = 0.0
+    """Of CPU that counting took."""
 
     @property
     def ticks(self) -> Sequence[Tick]:
@@ -90,7 +98,9 @@ class Chart(NamedTuple):
 def chart(view: View, found: Answer, trail: Trail) -> Chart:
     """Return the chart of an answer."""
     over = axis(found.window, view.reader.zone)
+    begun = time.thread_time()
     counts, counted_since = _counts(view, found, trail, over)
+    seconds = time.thread_time() - begun
     names, ranked = _lanes(counts)
     top = ranked[:TOP] if len(ranked) > TOP + 1 else ranked
     others = len(ranked) > len(top)
@@ -98,7 +108,8 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
     heights: Counter[tuple[int, int]] = Counter()
     for (span, value), number in counts.items():
         heights[lane_of[_folded(value)], span] += number
-    most = max(heights.values(), default=0)
+    cut = _cut(heights.values())
+    scale = cut or max(heights.values(), default=0)
     missing = holes(found.told, over, by_vendor=view.by == "vendor")
     called = {value_of(row, "actor"): row["actor_name"] for row in found.sample.rows if view.by == "actor"}
     lanes = []
@@ -114,7 +125,7 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
                 value,
                 style,
                 sum(mine.values()),
-                _bars(over, mine, most, _height(len(top) + others) - ROOM),
+                _bars(over, mine, scale, _height(len(top) + others) - ROOM),
                 lost,
             )
         )
@@ -122,7 +133,7 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
         lanes = [Lane("No changes", None, "lane-others", 0, "", missing[None])]
     columns = _columns(over, heights, [lane.label for lane in lanes], view.reader)
     totals = {lane.value: lane.total for lane in lanes if lane.value} if counted_since is None else {}
-    return Chart(over, lanes, columns, sum(heights.values()), most, counted_since, totals)
+    return Chart(over, lanes, columns, sum(heights.values()), cut, counted_since, totals, seconds)
 
 
 def _counts(view: View, found: Answer, trail: Trail, over: Axis) -> tuple[Counts, datetime | None]:
@@ -150,8 +161,9 @@ def _is_much(view: View, found: Answer) -> bool:
         return False
     if len(rows) <= SIZE:
         return True
-    share = (found.window.until - rows[-1]["occurred_at"]) / found.window.length
-    return bool(share <= 0 or len(rows) / share > TOO_MANY)
+    newest, oldest = rows[0]["occurred_at"], rows[-1]["occurred_at"]
+    more = (oldest - found.window.since) / max(newest - oldest, timedelta(milliseconds=1))
+    return bool(len(rows) * (1 + more) > TOO_MANY)
 
 
 def _spans(over: Axis, told: Iterable[tuple[datetime, Any, int]]) -> Counts:
@@ -194,17 +206,29 @@ def _label(by: str, value: str | None, called: Mapping[str | None, str | None]) 
     return value.replace("_", " ") if by == "action" else called.get(value) or value
 
 
+def _cut(heights: Iterable[int]) -> int | None:
+    """Return up to where bars are drawn, if a few are so high that most could not be told apart."""
+    ranked = sorted(heights)
+    if not ranked:
+        return None
+    usual = ranked[int(len(ranked) * USUAL)]
+    return 2 * usual if ranked[-1] > HIGH * usual else None
+
+
 def _height(lanes: int) -> int:
     return HEIGHTS[lanes] if lanes < len(HEIGHTS) else LOWEST
 
 
-def _bars(over: Axis, mine: Mapping[int, int], most: int, highest: int) -> str:
-    """Return the bars of a lane as the path of an SVG."""
+def _bars(over: Axis, mine: Mapping[int, int], scale: int, highest: int) -> str:
+    """Return the bars of a lane as the path of an SVG; those above the scale have a gap near their top."""
     path = []
     for span, number in sorted(mine.items()):
         first, last = (over.place(over.edges[span + side]) * WIDTH / 100 for side in (0, 1))
         gap = min(1.0, (last - first) / 8)
-        height = max(2.5, highest * number / most)
+        height = max(2.5, highest * min(number / scale, 1))
+        if number > scale:
+            path.append(f"M{first + gap:.1f} 5v-5h{last - first - 2 * gap:.1f}v5z")
+            height -= 8
         path.append(f"M{first + gap:.1f} {highest}v-{height:.1f}h{last - first - 2 * gap:.1f}v{height:.1f}z")
     return "".join(path)
 
@@ -213,23 +237,26 @@ def _columns(over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequenc
     """Return the spans that have changes."""
     totals: Counter[int] = Counter()
     parts: dict[int, list[str]] = {}
-    for (lane, span), number in sorted(heights.items()):
+    for (lane, span), number in sorted(heights.items(), key=lambda each: -each[1]):
         totals[span] += number
         parts.setdefault(span, []).append(f"{labels[lane]} {number:,}")
     found = []
+    yearly = over.window.length > timedelta(days=300)
     for span, number in sorted(totals.items()):
         since, until = over.edges[span], over.edges[span + 1]
         place = over.place(since)
-        told = f"{number:,} {'change' if number == 1 else 'changes'}, {said(since, until, reader)}"
-        inside = f": {', '.join(parts[span])}" if len(labels) > 1 else ""
+        told = f"{number:,} {'change' if number == 1 else 'changes'}, {said(since, until, reader, year=yearly)}"
+        named = [*parts[span][:NAMED], *(["…"] if len(parts[span]) > NAMED else [])]
+        inside = f": {', '.join(named)}" if len(labels) > 1 else ""
         found.append(Column(since, until, place, round(over.place(until) - place, 3), number, told + inside))
     return found
 
 
-def said(since: datetime, until: datetime, reader: Reader) -> str:
+def said(since: datetime, until: datetime, reader: Reader, *, year: bool = True) -> str:
     """Return a time in words, in the reader's zone."""
     first, last = reader.local(since), reader.local(until)
-    form = "%H:%M:%S" if until - since < timedelta(minutes=10) else "%H:%M"
+    clock = "%H:%M:%S" if until - since < timedelta(minutes=10) else "%H:%M"
+    day = "%b %Y" if year else "%b"
     if first.date() == last.date():
-        return f"{first.day} {first:%b %Y} {first:{form}}–{last:{form}}"  # noqa: RUF001 - a dash between times
-    return f"{first.day} {first:%b %Y} {first:{form}} – {last.day} {last:%b %Y} {last:{form}}"  # noqa: RUF001
+        return f"{first.day} {first:{day}} {first:{clock}}–{last:{clock}}"  # noqa: RUF001 - a dash between times
+    return f"{first.day} {first:{day}} {first:{clock}} – {last.day} {last:{day}} {last:{clock}}"  # noqa: RUF001

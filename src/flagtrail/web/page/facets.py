@@ -1,7 +1,7 @@
 """Counts what the changes of an answer have in common, as links that narrow it down; and the filters that are there."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from flagtrail.web.page.view import View, has_value, with_value, without_value
 
 SHOWN = 8  # values of a field
 QUICK = 0.05  # seconds for what the tables of counts tell besides the chart
+CHEAP = 0.02  # seconds of CPU: when the chart took more, they are not asked again
 FIELDS = {
     "vendor": "Vendor",
     "environment": "Environment",
@@ -34,12 +35,12 @@ FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A value with how many changes have it; `number` None where that is not known."""
+    """A value with how many changes have it."""
 
     field: str
     value: str
     label: str
-    number: int | None
+    number: int
     is_wanted: bool
     address: str
 
@@ -69,16 +70,18 @@ def groups(view: View, found: Answer, drawn: Chart, trail: Trail) -> list[Group]
     for name, title in FIELDS.items():
         whole = found.sample.is_whole or name in exact
         counts = Counter(exact[name]) if name in exact else _counted(found.sample.rows, name, trail.people)
-        items = list(_items(view, name, counts, trail.people))
-        if items:
-            told.append(Group(name, title, items[:SHOWN], max(0, len(items) - SHOWN), whole))
+        ranked = _ranked(view, name, counts)
+        if ranked:
+            items = [_item(view, key, number) for key, number in ranked[:SHOWN]]
+            told.append(Group(name, title, items, len(ranked) - len(items), whole))
     return told
 
 
 _Key = tuple[str, str, str]  # the field that finds it, the value, how it is shown
 
 
-def _items(view: View, name: str, counts: Mapping[_Key, int], people: People) -> Iterator[Item]:
+def _ranked(view: View, name: str, counts: Mapping[_Key, int]) -> list[tuple[_Key, int]]:
+    """Return the values of a field in the order in which they are shown: what is asked for, then the most frequent."""
     merged: dict[tuple[str, str], tuple[_Key, int]] = {}
     for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         same = (key[0], key[1].lower())
@@ -89,9 +92,12 @@ def _items(view: View, name: str, counts: Mapping[_Key, int], people: People) ->
     ranked = sorted(merged.values(), key=lambda each: (not has_value(view.query, *each[0][:2]), -each[1]))
     if name == "impact":
         ranked.sort(key=lambda each: list(SIZES).index(each[0][1]) if each[0][1] in SIZES else -1, reverse=True)
-    for (field, value, label), number in ranked:
-        wanted = has_value(view.query, field, value)
-        yield Item(field, value, label, number, wanted, view.toggled(field, value))
+    return ranked
+
+
+def _item(view: View, key: _Key, number: int) -> Item:
+    field, value, label = key
+    return Item(field, value, label, number, has_value(view.query, field, value), view.toggled(field, value))
 
 
 def _exact(view: View, found: Answer, drawn: Chart, trail: Trail) -> Mapping[str, Counter[_Key]]:
@@ -104,7 +110,12 @@ def _exact(view: View, found: Answer, drawn: Chart, trail: Trail) -> Mapping[str
         if any(lane.value is None and lane.style == "lane-others" for lane in drawn.lanes):
             del told[view.by]
     for name in ("vendor", "environment"):
-        if name in told or drawn.counted_since is not None or not is_tallied(found.query, [name]):
+        if (
+            name in told
+            or drawn.seconds > CHEAP
+            or drawn.counted_since is not None
+            or not is_tallied(found.query, [name])
+        ):
             continue
         try:
             with within(QUICK):

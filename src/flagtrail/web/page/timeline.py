@@ -22,7 +22,7 @@ from flagtrail.web.page.view import LANES, View, short, view
 from flagtrail.web.problems import Refused
 
 PART = "flagtrail-part"  # a header: only this part of the page is wanted
-LONG = 300  # characters of a question from which on the chart's spans are no links: each has it in its address
+LINKED = 12_000  # characters of all links on the chart: with more, its spans are no links
 router = APIRouter(include_in_schema=False)
 
 
@@ -68,7 +68,7 @@ def _shown(asked: View, found: Answer, drawn: Chart, trail: Trail) -> dict[str, 
         "older": _older(asked, found),
         "live": _live(asked, found),
         "unknown": None if found.rows else _unknown(trail, asked),
-        "columns_link": len(asked.plain) <= LONG,
+        "columns_link": len(drawn.columns) * (len(asked.link()) + 50) <= LINKED,
     }
 
 

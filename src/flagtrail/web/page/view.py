@@ -191,7 +191,8 @@ def _understood(found: View) -> View:
         except ValueError as error:
             return replace(found, mistake=Mistake(str(error), name))
         if not _is_span(text):  # in the reader's zone; a link means the same in every zone
-            found = replace(found, **{name: short(times[name])})
+            canonical: dict[str, Any] = {name: short(times[name])}
+            found = replace(found, **canonical)
     query = replace(said, since=times.get("since"), until=times.get("until"), limit=SIZE)
     if query.since and query.since + MILLISECOND > min(query.until or found.now, found.now):
         end = f"not before the end, {found.until}" if query.until else "in the future"

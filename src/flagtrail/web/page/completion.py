@@ -5,14 +5,17 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy import Connection, select
 
 from flagtrail.deadline import within
 from flagtrail.errors import TooSlow
 from flagtrail.event import Action, ActorKind
-from flagtrail.facets import BETWEEN, values_with
+from flagtrail.facets import BETWEEN, SOME, facet_of, values_with
 from flagtrail.fields import BY_NAME
 from flagtrail.language import ALIASES, SINGLE, fields, written
 from flagtrail.query import reading
+from flagtrail.schema import EVENT
+from flagtrail.walk import ungathered
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.answers import answered
 from flagtrail.web.page.sentence import NAMES
@@ -125,7 +128,7 @@ def _seen(trail: Trail, name: str, part: str) -> Iterable[tuple[str, str, str]]:
     """Yield the values of a field that some change has, as far as they can be found quickly."""
     try:
         with within(QUICK), reading(trail.store) as connection:
-            found = values_with(connection, name, part)
+            found = [*values_with(connection, name, part), *_newest(connection, name, part)]
     except TooSlow:
         return []
     told: dict[str, tuple[str, str, str]] = {}
@@ -141,6 +144,14 @@ def _seen(trail: Trail, name: str, part: str) -> Iterable[tuple[str, str, str]]:
         else:
             told.setdefault(value.lower(), (value, value, _meaning(name, value)))
     return [each for key, each in told.items() if key]
+
+
+def _newest(connection: Connection, name: str, part: str) -> list[str]:
+    """Return values that changes have which no table of values tells yet: they were stored lately."""
+    columns = [EVENT.c[column] for column in BY_NAME[name].columns]
+    rows = connection.execute(select(*columns).where(EVENT.c.number.in_(ungathered())).distinct())
+    values = (facet_of(row) for row in rows)
+    return [value for value in values if part.lower() in value.lower()][:SOME]
 
 
 def _meaning(name: str, value: str) -> str:

@@ -67,7 +67,7 @@ def test_the_life_of_a_flag_is_told_for_each_environment(visit: Open) -> None:
     expect(page.locator("h1")).to_have_text(NAME)
     for told in ("Production", "Staging", "Test"):
         expect(main).to_contain_text(told)
-    expect(main.locator("svg").first).to_be_visible()
+    expect(main.get_by_role("region", name="Life").locator("svg").last).to_be_visible()
     expect(main.locator(f'[data-id="{id_of("known-on")}"]')).to_be_visible()
 
 

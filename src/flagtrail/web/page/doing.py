@@ -12,6 +12,7 @@ from flagtrail.web.page.life import Row
 from flagtrail.web.page.shell import Reader, link
 
 FIELDS = (("What", "action"), ("Environment", "environment"), ("Project", "project"), ("Kind of object", "object_kind"))
+NAMED = {"environment": "environment_name", "project": "project_name"}  # by which a question finds them too
 MOST_GROUPS = 8
 MOST_DAYS = 120  # columns; more of them are weeks, or longer
 TALLEST = 56  # pixels
@@ -52,7 +53,9 @@ def identities(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
 
 def groups(rows: Sequence[Row], field: str, meant: Query, since: datetime) -> list[Group]:
     """Return the most frequent values of a field, each with the timeline of it."""
-    counts = Counter(row[field] for row in rows)
+    values = [row[NAMED.get(field, field)] or row[field] for row in rows]
+    spelled = {(value or "").lower(): value for value in reversed(values)}  # case makes no difference to a question
+    counts = Counter(spelled[(value or "").lower()] for value in values)
     most = max(counts.values(), default=1)
     told = []
     for value, count in counts.most_common(MOST_GROUPS):

@@ -166,12 +166,11 @@ def _concerns(row: Row, environment: str) -> bool:
 
 def _facts(life: Life, environment: str | None) -> list[tuple[str, Fact]]:
     """Return what is known of what an environment serves, each with what it is called."""
-    places = (("", VALUE), ("Switch", ON), ("Default rule", RULE), ("While off", OFF))
+    places = (("Value", VALUE), ("Switch", ON), ("Default rule", RULE), ("While off", OFF))
     found = [(name, life.fact(Place(environment, segments))) for name, segments in places]
-    known = [(name, fact) for name, fact in found if fact is not None]
     if life.deleted or (life.made and not life.past):
         return []
-    return known if len(known) == 1 else [(name or "Value", fact) for name, fact in known]
+    return [(name, fact) for name, fact in found if fact is not None]
 
 
 def page_of(store: Store, asked: Mapping[str, Any], limit: int, after: str | None) -> Sequence[Row]:

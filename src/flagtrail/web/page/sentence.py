@@ -105,7 +105,7 @@ def sentence(row: Mapping[str, Any]) -> Sentence:
         before, _, after = phrase.partition("{}")
         kinds = "" if kind == "flag" or (kind in PEOPLE and action != "created") else _kind(kind)
         object = name
-        before += kinds or ("" if name else f"a {_spaced(kind) or 'something'}")
+        before += kinds or ("" if name else f"a {_spaced(kind)}" if kind else "something")
         before += " " if kinds and name else ""
         if action == "joined":
             before, object, after = _joined(who, name)

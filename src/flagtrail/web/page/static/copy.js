@@ -1,4 +1,4 @@
-// Buttons that copy the text beside them. Without this script the text can be marked and copied by hand.
+// Buttons that copy a change as text. Without this script the texts can be marked and copied by hand.
 
 function show() {
   if (navigator.clipboard) for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -7,19 +7,20 @@ function show() {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest?.("[data-copy]");
   if (!button) return;
-  const here = button.closest(".copy");
-  const text = here.querySelector("textarea").value;
-  const said = button.closest("section")?.querySelector("[data-copied]");
+  const part = button.closest("section");
+  const name = button.dataset.copy;
+  const text = [...part.querySelectorAll("[data-text]")].find((each) => each.dataset.text === name);
+  let said = "Copied";
   try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-    if (said) said.textContent = "Copied";
+    await navigator.clipboard.writeText(text.value);
   } catch {
-    here.querySelector("details").open = true;
-    here.querySelector("textarea").select();
-    button.textContent = "Press Ctrl+C";
+    part.querySelector("details").open = true;
+    text.select();
+    said = "Press Ctrl+C";
   }
-  setTimeout(() => { button.textContent = "Copy"; }, 1800);
+  button.textContent = said;
+  part.querySelector("[data-copied]").textContent = `${name}: ${said}`;
+  setTimeout(() => { button.textContent = name; }, 1800);
 });
 document.addEventListener("flagtrail:put", show);
 show();

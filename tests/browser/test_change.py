@@ -41,8 +41,8 @@ def test_a_change_is_copied_as_a_link_markdown_and_json(visit: Open, site: str) 
         ("Markdown", "TRAVEL-9001"),
         ("JSON", '"object_key": "ferry-booking"'),
     ):
-        page.get_by_role("button", name=f"Copy as {name}").click()
-        expect(page.locator("[data-copied]")).to_have_text("Copied")
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(page.locator("[data-copied]")).to_have_text(f"{name}: Copied")
         assert told in page.evaluate("navigator.clipboard.readText()")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from flagtrail.deadline import within
 from flagtrail.errors import TooSlow
 from flagtrail.event import Action, ActorKind
-from flagtrail.facets import BETWEEN, SOME, facet_of, values_with
+from flagtrail.facets import BETWEEN, facet_of, values_with
 from flagtrail.fields import BY_NAME
 from flagtrail.language import ALIASES, SINGLE, fields, written
 from flagtrail.query import reading
@@ -23,6 +23,7 @@ from flagtrail.web.page.view import LONGEST
 
 MOST = 12  # what is offered at once
 QUICK = 0.2  # seconds
+FRESH = 1000  # values of events that were stored just now
 TIMES = (("1h", "an hour ago"), ("24h", "a day ago"), ("7d", "a week ago"), ("30d", "30 days ago"))
 MEANINGS = {verb.value: verb.meaning for kind in (Action, ActorKind) for verb in kind}
 SAYS = {
@@ -119,7 +120,8 @@ def _values(trail: Trail, name: str, part: str) -> Iterator[Option]:
         told = list(_seen(trail, name, part))
     else:
         return
-    fitting = [each for each in told if wanted in each[0].lower() or wanted in each[1].lower()]
+    named = 3 if name in ("actor", "object") else 2  # of these, what stands beside a value is a name of it
+    fitting = [each for each in told if any(wanted in text.lower() for text in each[:named])]
     for value, label, about in sorted(fitting, key=lambda each: not each[0].lower().startswith(wanted)):
         yield Option(f"{written(value)} ", label, about)
 
@@ -128,7 +130,7 @@ def _seen(trail: Trail, name: str, part: str) -> Iterable[tuple[str, str, str]]:
     """Yield the values of a field that some change has, as far as they can be found quickly."""
     try:
         with within(QUICK), reading(trail.store) as connection:
-            found = [*values_with(connection, name, part), *_newest(connection, name, part)]
+            found = [*values_with(connection, name, part), *_fresh(connection, name)]
     except TooSlow:
         return []
     told: dict[str, tuple[str, str, str]] = {}
@@ -146,12 +148,11 @@ def _seen(trail: Trail, name: str, part: str) -> Iterable[tuple[str, str, str]]:
     return [each for key, each in told.items() if key]
 
 
-def _newest(connection: Connection, name: str, part: str) -> list[str]:
-    """Return values that changes have which no table of values tells yet: they were stored lately."""
+def _fresh(connection: Connection, name: str) -> list[str]:
+    """Return values of events that were not gathered yet, as facets."""
     columns = [EVENT.c[column] for column in BY_NAME[name].columns]
-    rows = connection.execute(select(*columns).where(EVENT.c.number.in_(ungathered())).distinct())
-    values = (facet_of(row) for row in rows)
-    return [value for value in values if part.lower() in value.lower()][:SOME]
+    rows = connection.execute(select(*columns).where(EVENT.c.number.in_(ungathered())).distinct().limit(FRESH))
+    return [facet_of(row) for row in rows]
 
 
 def _meaning(name: str, value: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from flagtrail.completeness import Completeness
-from flagtrail.unread import NEVER, TOO_YOUNG
+from flagtrail.completeness import STALE, Completeness
+from flagtrail.unread import NEVER, NOT_READ, TOO_YOUNG
 from flagtrail.web.page.axis import Axis
 from flagtrail.window import Window, subtract
 
@@ -62,8 +62,8 @@ def _missing(
         for part, reason in reasons:
             yield _Missing(part.since, part.until, reason, where)
         for part in subtract(hole, [part for part, _ in reasons]):
-            young = settled is not None and part.since >= settled
-            yield _Missing(part.since, part.until, TOO_YOUNG if young else "not read yet", where)
+            young = settled is not None and part.since >= settled and over.window.until - settled <= STALE
+            yield _Missing(part.since, part.until, TOO_YOUNG if young else NOT_READ, where)
 
 
 def _drawn(missing: Sequence[_Missing], over: Axis) -> list[Hole]:

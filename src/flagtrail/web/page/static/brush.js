@@ -182,11 +182,14 @@ async function countAll() {
   const asked = document.querySelector("[data-count-all]");
   if (!asked || asked.dataset.asked) return;
   asked.dataset.asked = "yes";
+  const told = [...asked.childNodes];
+  asked.replaceChildren("Counting all of them …");
   try {
     const { page, status } = await fetchPage(asked.dataset.countAll);
     if (status === 200 && document.contains(asked)) put(page, ["chart"]);
+    else asked.replaceChildren(...told);
   } catch {
-    // The link that counts all is still there.
+    asked.replaceChildren(...told);
   }
 }
 

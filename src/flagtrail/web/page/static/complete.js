@@ -3,7 +3,7 @@
 const WAIT = 90;
 let timer = null;
 let asked = 0;
-let told = null; // { from, to, options }: places in characters as Python counts them
+let told = null; // { from, to, options, length }: places in characters as Python counts them
 
 const box = () => document.getElementById("q");
 const list = () => document.getElementById("options");
@@ -42,7 +42,7 @@ async function ask() {
   try {
     const answer = await fetch(`/complete?${said}`);
     if (!answer.ok || mine !== asked || document.activeElement !== input) return;
-    told = await answer.json();
+    told = { ...(await answer.json()), length: [...said.get("q")].length };
     if (mine === asked) draw();
   } catch {
     close(); // one can type without it
@@ -91,7 +91,7 @@ function take(place) {
   const signs = [...input.value];
   const { text } = told.options[place];
   const before = signs.slice(0, told.from).join("") + text;
-  const after = signs.slice(told.to).join("");
+  const after = signs.slice(told.to + signs.length - told.length).join(""); // more may have been typed since
   input.value = before + (text.endsWith(" ") ? after.replace(/^ /, "") : after);
   input.setSelectionRange(before.length, before.length);
   close();

@@ -6,18 +6,15 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Request,
 
 REPORT = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile} ${event.sample}`), true);"""
+SAID = (404, 409, 422)  # statuses of pages that say what is wrong with an address
 
 
 class Watch:
-    """Watches every page of a context; `found` holds a line for each misdeed, `bytes` what was sent for each request.
-
-    `allowed` are statuses of answers that a test expects.
-    """
+    """Watches every page of a context; `found` holds a line for each misdeed."""
 
     def __init__(self, context: BrowserContext, origin: str) -> None:
         self.context, self.origin = context, origin
         self.found: list[str] = []
-        self.asked: list[str] = []
         context.add_init_script(REPORT)
         context.on("console", self._said)
         context.on("weberror", lambda error: self.found.append(f"error: {error.error}"))
@@ -35,11 +32,13 @@ class Watch:
         dialog.dismiss()
 
     def _asked(self, request: Request) -> None:
-        self.asked.append(request.url)
         parts = urlsplit(request.url)
         if f"{parts.scheme}://{parts.netloc}" != self.origin and parts.scheme not in ("data", "blob"):
             self.found.append(f"elsewhere: {request.url}")
 
     def _answered(self, response: Response) -> None:
-        if response.status >= 500 or (response.status >= 400 and not response.request.is_navigation_request()):
+        # A page that says what is wrong with a question is an answer, also when a script fetched it.
+        part = urlsplit(response.url).path.startswith(("/static/", "/api/"))
+        told = response.request.is_navigation_request() or (response.status in SAID and not part)
+        if response.status >= 500 or (response.status >= 400 and not told):
             self.found.append(f"answer: {response.status} {response.url}")

@@ -21,4 +21,4 @@ def found() -> str | None:
 def launched(playwright: Playwright, path: str) -> Browser:
     """Start it: root may not have its sandbox, and some machines have little shared memory."""
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return playwright.chromium.launch(executable_path=path, args=[*sandbox, "--disable-dev-shm-usage"])
+    return playwright.chromium.launch(executable_path=path, args=[*sandbox, "--disable-dev-shm-usage", "--disable-gpu"])

@@ -158,10 +158,10 @@ class Skeleton(HTMLParser):
 
 
 def test_no_text_in_any_field_makes_markup(hostile: str, groups: list[Group]) -> None:
-    """Every text, in a third of the fields of a change: no tag, no attribute and no address comes of it."""
+    """Every text, in some of the fields of a change: no tag, no attribute and no address comes of it."""
     with httpx.Client(timeout=60) as client:
         for group in groups:
-            for id in group.ids()[::3]:
+            for id in group.ids()[::5]:
                 found = Skeleton(client.get(f"{hostile}/event/{id}").raise_for_status().text)
                 names = {name for part in found.parts for name in part[1:]}
                 assert not {

@@ -50,8 +50,8 @@ def fill_more(store: Store) -> None:
                environment="production",
                changes=[{"path": "environments.production.on", "before": False, "after": True}])  # fmt: skip
     names = (
-        "actor_name", "actor_email", "object_key", "object_name", "project", "environment", "environment_name", "comment",
-        "summary", "location", "vendor_action", "action",
+        "actor_name", "actor_email", "object_key", "object_name", "project", "environment", "environment_name",
+        "comment", "summary", "location", "vendor_action", "action",
     )  # fmt: skip
     hostile: dict[str, Any] = dict.fromkeys(names, HOSTILE)
     changes = [{"path": HOSTILE, "before": HOSTILE, "after": {HOSTILE: HOSTILE}}]

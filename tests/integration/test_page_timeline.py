@@ -14,7 +14,7 @@ import pytest
 
 from flagtrail.rows import Reading
 from flagtrail.store import Store
-from flagtrail.web.page import answer, chart
+from flagtrail.web.page import answer, counting
 from tests.serving import COUNT, LOG, event, fill, served
 
 WHOLE = {"since": "2026-03-01", "until": "2026-03-03"}
@@ -196,7 +196,7 @@ def test_what_takes_too_long_to_count_is_said_and_can_be_counted(
     page: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answer, "MOST", 60)
-    monkeypatch.setattr(chart, "TOO_MANY", 60)
+    monkeypatch.setattr(counting, "TOO_MANY", 60)
     text = got(page, by="actor", **WHOLE)
     assert total(text) == 60
     assert "Counted back to" in text

@@ -4,30 +4,25 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from flagtrail import query as store_query
-from flagtrail.deadline import within
-from flagtrail.errors import TooSlow
-from flagtrail.histogram import is_tallied
+from flagtrail.fields import KINDS
 from flagtrail.web.access import Trail
-from flagtrail.web.page.answer import Answer, Row
+from flagtrail.web.page.answer import Answer
 from flagtrail.web.page.axis import Axis, Tick, axis
+from flagtrail.web.page.counting import Counts, counted, value_of
 from flagtrail.web.page.sentence import vendor_of
 from flagtrail.web.page.shell import Reader
 from flagtrail.web.page.uncovered import Hole, holes
-from flagtrail.web.page.view import SIZE, View
+from flagtrail.web.page.view import View, has_value
 
 TOP = 6  # lanes besides that of all others
-QUICK = 0.2  # seconds for counting, before the newest changes alone are
-TOO_MANY = 20_000  # changes that are not counted one by one before a page is shown
 HEIGHTS = (56, 56, 56, 44, 44)  # pixels of a lane, by the number of lanes; of more lanes the last
 LOWEST = 36
 USUAL, HIGH = 0.96, 5  # a share of the bars; how many times as high as those one is that is cut
 ROOM = 6  # pixels above the highest bar
 NAMED = 3  # lanes that are told of one span
 WIDTH = 1000  # of a lane, in the units of its bars
-Counts = Mapping[tuple[int, Any], int]
 
 
 class Lane(NamedTuple):
@@ -39,6 +34,8 @@ class Lane(NamedTuple):
     total: int
     bars: str
     holes: Sequence[Hole]
+    address: str | None = None
+    """The view of these changes alone; None when no question means just them, or when it is asked already."""
 
 
 class Column(NamedTuple):
@@ -99,7 +96,7 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
     """Return the chart of an answer."""
     over = axis(found.window, view.reader.zone)
     begun = time.thread_time()
-    counts, counted_since = _counts(view, found, trail, over)
+    counts, counted_since = counted(view, found, trail, over)
     seconds = time.thread_time() - begun
     names, ranked = _lanes(counts)
     top = ranked[:TOP] if len(ranked) > TOP + 1 else ranked
@@ -127,6 +124,7 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
                 sum(mine.values()),
                 _bars(over, mine, scale, _height(len(top) + others) - ROOM),
                 lost,
+                _address(view, value),
             )
         )
     if not lanes:
@@ -134,51 +132,6 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
     columns = _columns(over, heights, [lane.label for lane in lanes], view.reader)
     totals = {lane.value: lane.total for lane in lanes if lane.value} if counted_since is None else {}
     return Chart(over, lanes, columns, sum(heights.values()), cut, counted_since, totals, seconds)
-
-
-def _counts(view: View, found: Answer, trail: Trail, over: Axis) -> tuple[Counts, datetime | None]:
-    """Return how many changes there are in each span by the value of their lane, and since when they are counted."""
-    rows, whole = found.sample
-    if not whole and (view.counts_all or not _is_much(view, found)):
-        seconds = trail.settings.timeout.total_seconds() if view.counts_all else QUICK
-        try:
-            with within(seconds):
-                exact = store_query.histogram(trail.store, found.query, view.by, over.fine)
-        except TooSlow:
-            pass
-        else:
-            return _spans(over, ((at, value, number) for (at, value), number in exact.items())), None
-    counts = _spans(over, ((row["occurred_at"], value_of(row, view.by), 1) for row in rows))
-    if whole:
-        return counts, None
-    return counts, rows[-1]["occurred_at"] if rows else over.window.until
-
-
-def _is_much(view: View, found: Answer) -> bool:
-    """Return whether it would surely take too long to count all, by how close together the newest ones are."""
-    rows = found.sample.rows
-    if is_tallied(found.query, [view.by]):
-        return False
-    if len(rows) <= SIZE:
-        return True
-    newest, oldest = rows[0]["occurred_at"], rows[-1]["occurred_at"]
-    more = (oldest - found.window.since) / max(newest - oldest, timedelta(milliseconds=1))
-    return bool(len(rows) * (1 + more) > TOO_MANY)
-
-
-def _spans(over: Axis, told: Iterable[tuple[datetime, Any, int]]) -> Counts:
-    counts: Counter[tuple[int, Any]] = Counter()
-    for at, value, number in told:
-        counts[over.span_of(at), value] += number
-    return counts
-
-
-def value_of(row: Row, by: str) -> str | None:
-    """Return the value of a change by which lanes are told apart, the same as the database counts by."""
-    if by == "actor":
-        return row["actor_email"] or row["actor_name"] or row["actor_id"] or str(row["actor_kind"])
-    found: str | None = row[by]
-    return found
 
 
 def _folded(value: str | None) -> str:
@@ -196,6 +149,12 @@ def _lanes(counts: Counts) -> tuple[Mapping[str, str | None], list[str]]:
     for value, _ in spelled.most_common():
         names.setdefault(_folded(value), value or None)
     return names, sorted(totals, key=lambda name: (-totals[name], name))
+
+
+def _address(view: View, value: str | None) -> str | None:
+    nobody = view.by == "actor" and value in KINDS
+    asked = value is None or nobody or "*" in value or has_value(view.query, view.by, value)
+    return None if asked or value is None else view.toggled(view.by, value)
 
 
 def _label(by: str, value: str | None, called: Mapping[str | None, str | None]) -> str:

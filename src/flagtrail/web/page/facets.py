@@ -11,12 +11,12 @@ from flagtrail.errors import TooSlow
 from flagtrail.histogram import is_tallied
 from flagtrail.impact import MIDDLES, SIZES
 from flagtrail.people import People
-from flagtrail.question import TEXT, Query
+from flagtrail.question import TEXT
 from flagtrail.web.access import Trail
 from flagtrail.web.page.answer import Answer, Row
 from flagtrail.web.page.chart import Chart
 from flagtrail.web.page.sentence import vendor_of
-from flagtrail.web.page.view import View, has_value, with_value, without_value
+from flagtrail.web.page.view import View, has_value, without_value
 
 SHOWN = 8  # values of a field
 QUICK = 0.05  # seconds for what the tables of counts tell besides the chart
@@ -183,8 +183,3 @@ def chips(view: View) -> list[Chip]:
     if query.oldest_first:
         told.append(Chip("oldest first", is_not=False, address=view.asks(replace(query, oldest_first=False))))
     return told
-
-
-def narrowed(view: View, field: str, value: str) -> str | None:
-    """Return the address of a view of one value only; None when it is asked for already."""
-    return None if has_value(view.query, field, value) else view.asks(with_value(Query(), field, value))

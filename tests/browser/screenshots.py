@@ -44,7 +44,7 @@ def pictures(browser: Browser, base: str, addresses: dict[str, str]) -> Iterator
             page.goto(address)
             page.wait_for_timeout(300)  # what comes by scripts
             file = FOLDER / f"{name}-{look}.png"
-            page.screenshot(path=file, full_page=look != "light" and "narrow" in look)
+            page.screenshot(path=file, full_page="narrow" in look and name != "pane")
             yield file
             if look == "light" and name in PRINTED:
                 page.emulate_media(media="print")
@@ -67,7 +67,7 @@ def main(only: list[str]) -> None:
     logs.configure(logging.ERROR)
     FOLDER.mkdir(exist_ok=True)
     wanted = {name: where for name, where in views(NOW).items() if not only or name.startswith(tuple(only))}
-    with tempfile.TemporaryDirectory() as folder, time_machine.travel(NOW, tick=True), sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, time_machine.travel(NOW, tick=False), sync_playwright() as playwright:
         browser = launched(playwright, path)
         url = f"sqlite:///{folder}/trail.db"
         trail.fill(url, NOW, entries=1500, days=365.0)

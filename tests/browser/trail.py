@@ -21,6 +21,7 @@ FLAG, NAME = "ferry-booking", "Ferry booking"  # no simulated history has it
 WHY = "a proxy answered for the vendor"  # of the gap
 INCIDENT = timedelta(hours=3)  # how long ago Ana turned the flag on in production
 VANISHED = "unexplained"
+DETAILS = 60.0  # seconds in which all full forms are fetched, so that the same trail is made every time
 
 
 def id_of(vendor_id: str, log: str = LOG) -> str:
@@ -100,7 +101,7 @@ def _simulated(store: Store, entries: int, days: float) -> None:
             simulator.fill(entries, days, seed=11)
             with Session(Source(name, simulator.connect(), start=start), store) as session:
                 assert session.fill().errors == []
-                fetch_details(session, 1.0, spare=0.0)
+                fetch_details(session, DETAILS, spare=0.0)
 
 
 def _record(event: Event) -> Record:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from flagtrail.bulk import among
-from flagtrail.conditions import measured, one_of
+from flagtrail.conditions import has_terms, measured, one_of, terms_of
 from flagtrail.facets import BETWEEN, MOST, beginning_with, meant, objects, people
 from flagtrail.fields import BY_NAME
 from flagtrail.impact import Range, parse_range
@@ -57,6 +57,7 @@ HELD = {
 WORTH = 10
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 FIRST = "\ue000"  # begins a mark that is no word
+MORE = 4  # times as many events are worth putting together, so that fewer have to be looked at
 KEY = 200  # characters of a value in PostgreSQL's indexes
 
 
@@ -163,7 +164,7 @@ def effects(connection: Connection, query: Query) -> list[int] | None:
 
 
 def narrowed(
-    connection: Connection, query: Query
+    connection: Connection, query: Query, places: dict[str, list[str]] | None
 ) -> tuple[list[ColumnElement[bool]], ColumnElement[str] | None, list[str]]:
     """Return conditions that PostgreSQL has indexes for, and a value that is one of a few: its column, and which."""
     few: list[tuple[ColumnElement[str], list[str]]] = []
@@ -186,8 +187,9 @@ def narrowed(
             several.append((value, keys))
     if (index := held(query)) is not None:
         conditions.append(index[1])
-    for name, values in _places(connection, query).items():
-        conditions.append(EVENT.c[name] == any_(literal(values, ARRAY(String))))
+    for name, values in (places or {}).items():
+        # Only of a single value does PostgreSQL know that what an index has of it is in the order of time.
+        conditions.append(EVENT.c[name] == (values[0] if len(values) == 1 else any_(literal(values, ARRAY(String)))))
     if not few and not conditions and len(several) == 1:
         few = [several.pop()]
     # Those of one object or person are few already.
@@ -204,13 +206,40 @@ def _keys(connection: Connection, query: Query, name: str) -> list[str] | None:
     return sorted(set(connection.execute(lower).scalars()))
 
 
-def _places(connection: Connection, query: Query) -> dict[str, list[str]]:
-    """Return the sources, and the streams if they are asked for, whose events can be meant; nothing when all can."""
-    names = [name for name in ("vendor", "source", "stream") if name in query.wanted or name in query.unwanted]
-    if not names:
-        return {}
+def rarest(
+    connection: Connection, text: str, others: list[ColumnElement[bool]]
+) -> tuple[list[ColumnElement[bool]], list[str]]:
+    """Return what PostgreSQL finds a text by, and the terms of it that are left: those take no part in finding.
+
+    The index of words puts all events of a beginning together before it tells the first, so terms are not looked for
+    of which many more events are expected than of the rarest, and other conditions only if even fewer are.
+    """
+    terms = terms_of(text)
+    numbers = {term: _expected(connection, [has_terms([term])]) for term in terms} if others or terms[1:] else {}
+    most = MORE * min(numbers.values(), default=0)
+    found = [term for term in terms if numbers.get(term, 0) <= most]
+    finds = [has_terms(found)]
+    if others and _expected(connection, others) < _expected(connection, finds):
+        finds += others
+    return finds, [term for term in terms if term not in found]
+
+
+def _expected(connection: Connection, conditions: Iterable[ColumnElement[bool]]) -> int:
+    """Return how many events PostgreSQL expects to meet some conditions; it reads none for that."""
+    asked = select(EVENT.c.number).where(*conditions).compile(dialect=connection.dialect)
+    plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {asked}", dict(asked.params)).scalar_one()
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+def places_of(connection: Connection, query: Query) -> dict[str, list[str]] | None:
+    """Return the sources, and the streams if they are asked for, whose gathered events can be meant; None for all."""
+    asked = {*query.wanted, *query.unwanted}
+    if asked.isdisjoint(("vendor", "source", "stream")):
+        return None
+    names = [name for name in ("vendor", "source", "stream", "action") if name in asked]
     conditions = [one_of(TOTAL, name, query.wanted[name]) for name in names if name in query.wanted]
     conditions += [not_(one_of(TOTAL, name, query.unwanted[name])) for name in names if name in query.unwanted]
+    conditions.append(TOTAL.c.events > (0 if query.linked else TOTAL.c.linked))
     found = connection.execute(select(TOTAL.c.source, TOTAL.c.stream).where(*conditions).distinct()).all()
     places = {"source": sorted({row.source for row in found})}
     return places | ({"stream": sorted({row.stream for row in found})} if "stream" in names else {})

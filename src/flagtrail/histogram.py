@@ -191,7 +191,7 @@ def _gathered(
     entry = EVENT.alias("came")
     ids = select(entry.c.id).where(entry.c.number.in_(fresh))
     linked = select(*shown).where(EVENT.c.related_event.in_(ids), beside)
-    linked = linked.where(meets(replace(query, linked=True), dialect), EVENT.c.number.not_in(ungathered()))
+    linked = linked.where(meets(replace(query, linked=True), dialect), EVENT.c.number.not_in(fresh))
     for row in connection.execute(linked):
         counts[_key(row if columns else (), bucket)] -= 1
     return counts

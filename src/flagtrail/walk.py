@@ -15,9 +15,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     Select,
-    String,
-    and_,
     any_,
     false,
     func,
@@ -137,9 +136,8 @@ class Walk:
 
     def _with_ungathered(self, found: Iterator[Row], query: Query) -> Iterator[Row]:
         """Yield events together with those that were not gathered yet, each once."""
-        statement = self.shown.where(
-            EVENT.c.number.in_(ungathered(self.connection)), self.meets, beside_indexes(span(query))
-        )
+        numbers = ungathered(self.connection)
+        statement = self.shown.where(EVENT.c.number.in_(numbers), self.meets, beside_indexes(span(query)))
         fresh = self._sorted(dict(row) for row in self.connection.execute(statement).mappings())
         last = None
         for row in merge(found, fresh, key=_place, reverse=not self.query.oldest_first):
@@ -166,8 +164,10 @@ class Walk:
         if one_of is not None and not values:
             return iter(())
         if query.text:
-            few = [] if one_of is None else [one_of == any_(literal(values, ARRAY(String)))]
-            return self._in_text(query, [*conditions, *few])
+            few = [] if one_of is None else [one_of == any_(literal(values, ARRAY(Integer)))]
+            found = rarest(self.connection, query.text, [*conditions, *few])
+            if found is not None:
+                return self._in_text(query, *found)
         # What decides tells the planner nothing that what finds does not, and it would count both.
         decides = beside_indexes(self.meets)
         if one_of is not None:  # those of one object or person are few already
@@ -176,33 +176,30 @@ class Walk:
         if one_of is None:
             return self._run(statement.order_by(*self.order))
         if len(values) > FEW or not self.query.limit:
-            statement = statement.where(one_of == any_(literal(values, ARRAY(String))))
+            statement = statement.where(one_of == any_(literal(values, ARRAY(Integer))))
             return self._run(statement.order_by(*self.order))
-        each = func.unnest(literal(values, ARRAY(String))).table_valued("value", name="wanted").render_derived()
+        each = func.unnest(literal(values, ARRAY(Integer))).table_valued("value", name="wanted").render_derived()
         inner = statement.where(one_of == each.c.value).order_by(*self.order).limit(self.query.limit).lateral("found")
         outer = select(inner).select_from(each.join(inner, literal(value=True)))
         return self._run(outer.order_by(*self._in_order(inner)))
 
     def _in_order(self, table: FromClause) -> list[ColumnElement[Any]]:
-        place = [table.c.occurred_at, table.c.number]
+        place: list[ColumnElement[Any]] = [table.c.occurred_at, table.c.number]
         return place if self.query.oldest_first else [column.desc() for column in place]
 
-    def _in_text(self, query: Query, conditions: list[ColumnElement[bool]]) -> Iterator[Row]:
+    def _in_text(self, query: Query, finds: list[ColumnElement[bool]], left: list[str]) -> Iterator[Row]:
         """Yield the events with some words; what the index of words finds is fetched from where the question begins."""
-        finds, left = rarest(self.connection, query.text or "", conditions)
         decides = self.meets if left else meets(replace(query, text=None), "postgresql")
-        rest = query
+        rest, edge = query, None
         for steps in SPANS if self.query.limit else ():
             edge = self._edge(rest, steps)
             if edge is None:
                 break
             near, rest = _divided(rest, edge)
             yield from self._found_first(span(near), beside_indexes(decides), *finds)
-        else:
-            # Rare by now: to put all of the time that is left together, as PostgreSQL would, takes longer than to look.
-            yield from self._found_first(beside_indexes(and_(span(rest), decides)), *finds)
-            return
-        yield from self._found_first(span(rest), beside_indexes(decides), *finds)
+        # They are rare by now, and all of the time before is long: to gather that from an index would take the longest.
+        inside = span(rest) if edge is None else beside_indexes(span(rest))
+        yield from self._found_first(inside, beside_indexes(decides), *finds)
 
     def _found_first(self, *conditions: ColumnElement[bool]) -> Iterator[Row]:
         """Yield events whose places are found before anything else of them is read."""

@@ -102,6 +102,14 @@ def _store_url(value: Any) -> Any:
 Span = Annotated[timedelta, BeforeValidator(_span)]
 
 
+class WebhookSettings(BaseModel):
+    """What of a `[[source]]` is about webhooks: secrets, which are fetched when the source is built."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    webhook_secret: Annotated[tuple[Secret, ...], BeforeValidator(lambda one: one if isinstance(one, list) else [one])]
+
+
 class StoreSettings(BaseModel):
     """The table `[store]`."""
 
@@ -134,6 +142,8 @@ class SourceSettings(BaseModel):
     """Whether `flagtrail run` compares what is covered with the vendor's own numbers, hourly to monthly."""
     reserve: Annotated[float, BeforeValidator(_share)] = RESERVE
     """The share of the vendor's request limits that is left to your other tools, such as 0.2 or "20%"."""
+    webhook_secret: Annotated[Any, Field(repr=False)] = None
+    """What the vendor signs its webhooks with, so that they make `flagtrail run` look at once; or a list of such."""
 
     def __repr_args__(self) -> Any:
         """Leave out the connector's own settings: a secret may stand there by mistake."""
@@ -149,7 +159,17 @@ class SourceSettings(BaseModel):
         core = {name: getattr(self, name) for name in CORE}
         names = [*SourceSettings.model_fields, *kind.model_fields]
         connector = _validated(kind, self.model_extra or {}, where, names)
-        return Source(connector=connector, **core)
+        return Source(connector=connector, webhook_secrets=self._webhook_secrets(kind, where), **core)
+
+    def _webhook_secrets(self, kind: type[Connector], where: str) -> tuple[SecretStr, ...]:
+        if self.webhook_secret is None:
+            return ()
+        if kind.nudge is Connector.nudge:
+            raise ConfigError(
+                f"{where}: webhook_secret: the connector {self.connector!r} knows no webhooks; leave it out"
+            )
+        told = {"webhook_secret": self.webhook_secret}
+        return _validated(WebhookSettings, told, where, []).webhook_secret
 
 
 class Config(BaseModel):

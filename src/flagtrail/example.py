@@ -30,6 +30,7 @@ every = "1m"                               # how often `flagtrail run` looks
 # reserve = "20%"                          # share of the vendor's request limits left to your other tools
 # retention = "30d"                        # how long the vendor keeps entries, on plans that limit it
 # verify = false                           # leave out the comparison with the vendor's own numbers
+# webhook_secret = { env = "LD_WEBHOOK" }  # with [serve]: LaunchDarkly's webhooks to /webhooks/acme-launchdarkly
 # base_url = "https://app.eu.launchdarkly.com"
 # flag_events = ["default/production"]     # true: every environment; false: none
 # details = "flags"                        # before and after of each change, one request each: "flags", "all", "off"

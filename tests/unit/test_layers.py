@@ -19,7 +19,7 @@ LAYERS = (
     ("compare", "details", "readers", "vanished"),
     ("around", "state"),
     ("completeness", "jobs", "status_json", "trust"),
-    ("quiet",),
+    ("quiet", "nudges"),
     ("unread",),
     ("again", "report", "holdings", "plan", "refusals", "status"),
     ("numbers", "query", "verdicts"),

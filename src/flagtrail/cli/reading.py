@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
+from flagtrail.nudges import Nudges
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -72,9 +74,14 @@ def run(config: Path | None, source: list[str] | None) -> None:
     settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)
-    with Store(url) as store:
-        server = _server(url, settings)
-        clean = Daemon(sources, store, ending=server.stop if server else None).run()
+    with Store(url) as store, ExitStack() as ending:
+        daemon = Daemon(sources, store, ending=ending.close)
+        nudges = Nudges(sources, daemon.look_at)
+        ending.callback(nudges.stop)
+        server = _server(url, settings, nudges)
+        if server is not None:
+            ending.callback(server.stop)
+        clean = daemon.run()
         clean = (server is None or server.wait(LEFT)) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
@@ -82,13 +89,13 @@ def run(config: Path | None, source: list[str] | None) -> None:
         os._exit(0)
 
 
-def _server(url: str, settings: Config) -> "Server | None":
+def _server(url: str, settings: Config, nudges: Nudges) -> "Server | None":
     """Return what serves beside the daemon, if the config asks for it; whatever happens to it, the daemon goes on."""
     if settings.serve is None:
         return None
     from flagtrail.web.server import Server  # slow to import
 
-    server = Server(url, settings.serve, settings.vendors(), settings.people())
+    server = Server(url, settings.serve, settings.vendors(), settings.people(), nudges=nudges)
     server.start()
     return server
 

@@ -27,6 +27,7 @@ from flagtrail.upkeep import fetch_details
 from flagtrail.window import Window
 
 if TYPE_CHECKING:
+    from flagtrail.notices.running import Notices
     from flagtrail.web.server import Server
 
 FOREVER = float("inf")
@@ -75,14 +76,16 @@ def run(config: Path | None, source: list[str] | None) -> None:
     sources = settings.sources(source)
     url = store_url(settings, config)
     with Store(url) as store, ExitStack() as ending:
-        daemon = Daemon(sources, store, ending=ending.close)
+        notices = _notices(url, settings)
+        daemon = Daemon(sources, store, after=notices.heard if notices else None, ending=ending.close)
         nudges = Nudges(sources, daemon.look_at)
         ending.callback(nudges.stop)
         server = _server(url, settings, nudges)
-        if server is not None:
-            ending.callback(server.stop)
+        for beside in (server, notices):
+            if beside is not None:
+                ending.callback(beside.stop)
         clean = daemon.run()
-        clean = (server is None or server.wait(LEFT)) and clean
+        clean = all(beside is None or beside.wait(LEFT) for beside in (server, notices)) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
         sys.stderr.flush()
@@ -98,6 +101,18 @@ def _server(url: str, settings: Config, nudges: Nudges) -> "Server | None":
     server = Server(url, settings.serve, settings.vendors(), settings.people(), nudges=nudges)
     server.start()
     return server
+
+
+def _notices(url: str, settings: Config) -> "Notices | None":
+    """Return what tells of changes beside the daemon, if the config asks for it."""
+    if not settings.sink:
+        return None
+    from flagtrail.notices.running import Notices, rules_of, sinks_of  # slow to import
+
+    sinks = sinks_of(settings)
+    notices = Notices(url, rules_of(settings, sinks), sinks, settings.serve.public_url if settings.serve else None)
+    notices.start()
+    return notices
 
 
 def fill(sources: list[Source], store: Store, window: Window | None, *, quiet: bool) -> list[Report]:

@@ -105,9 +105,8 @@ def add(store: Store, *ids: str, source: str = "acme", ago: timedelta = timedelt
         "summary": "turned on the flag checkout",
     }  # fmt: skip
     events = [Event(**{**told, "vendor_id": id} | values) for id in ids]
-    store.add(
-        source, "launchdarkly", [Reading("audit_log", [(event, {"id": event.vendor_id} | values) for event in events])]
-    )
+    page = [(event, {"id": event.vendor_id} | values) for event in events]
+    store.add(source, "launchdarkly", [Reading("audit_log", page)])
 
 
 def rule(name: str = "prod", query: Query | None = None, **values: Any) -> Rule:

@@ -51,11 +51,7 @@ def _address(value: SecretStr) -> SecretStr:
 
 SecretAddress = Annotated[Secret, AfterValidator(_address)]
 """An address that is a secret itself, as those of Slack are."""
-Address = Annotated[
-    SecretStr,
-    BeforeValidator(lambda value: SecretStr(value) if isinstance(value, str) else value),
-    SecretAddress,
-]
+Address = Annotated[SecretAddress, BeforeValidator(lambda value: SecretStr(value) if isinstance(value, str) else value)]
 """An address that may stand in the config, or is a secret too."""
 
 

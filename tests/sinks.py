@@ -70,6 +70,7 @@ class Place:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that hang up are expected
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def answer(self, status: int, text: bytes = b"", **headers: str) -> None:

@@ -6,6 +6,7 @@ source is built, so that the table can be queried without them.
 
 import difflib
 import os
+import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -314,8 +315,7 @@ def _right_form(detail: Any, place: str) -> str:
     limits = {key: value for key, value in (detail.get("ctx") or {}).items() if key in ("ge", "le", "gt", "lt")}
     if limits:
         bounds = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
-        told = [spoken(value) if isinstance(value, timedelta) else value for value in limits.values()]
-        return " and ".join(f"must be {bounds[key]} {value}" for key, value in zip(limits, told, strict=True))
+        return " and ".join(f"must be {bounds[key]} {_limit(value)}" for key, value in limits.items())
     if detail["type"] == "string_pattern_mismatch" and place == "name":
         return "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
     if detail["type"] == "list_type" and place in NAMED_BY:
@@ -325,3 +325,10 @@ def _right_form(detail: Any, place: str) -> str:
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"write [{place}] above its settings" if place else "write its settings as name = value"
     return str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _limit(value: Any) -> str:
+    """Return a limit for people; pydantic tells a length of time as Python writes it."""
+    if not str(value).startswith("datetime.timedelta("):
+        return str(value)
+    return spoken(timedelta(**{unit: int(number) for unit, number in re.findall(r"(\w+)=(\d+)", str(value))}))

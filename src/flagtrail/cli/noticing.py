@@ -84,8 +84,8 @@ def _show(settings: Config, begun: dict[str, Begun], found: list[Notice], output
     rows = []
     for name in names:
         row = _plain_rule(name, begun.get(name))
-        told = "" if name in rules else "it is not in the config"
-        rows.append((name, local(begun[name].began_at) if name in begun else "not yet", row["too_old"], told))
+        note = "" if name in rules else "it is not in the config"
+        rows.append((name, local(begun[name].began_at) if name in begun else "not yet", row["too_old"], note))
     out.print(plain_table(("rule", "since", "too old", ""), rows, right=["too old"]) if rows else "there are no rules")
     cells = [
         (notice.number, notice.rule, notice.sink, _told(notice),

@@ -30,11 +30,15 @@ class Nudges:
     """
 
     def __init__(self, sources: Iterable[Source], look: Callable[[str], Report | None], pause: float = PAUSE) -> None:
-        self.sources = {source.name: source for source in sources if source.webhook_secrets}
+        self.know(sources)
         self._look, self._pause = look, pause
         self._waiting: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+
+    def know(self, sources: Iterable[Source]) -> None:
+        """Take webhooks for these sources from now on, as far as they have secrets for them."""
+        self.sources = {source.name: source for source in sources if source.webhook_secrets}
 
     def accept(self, name: str, headers: Mapping[str, str], body: bytes) -> bool:
         """Return whether a request is a webhook for a source, and if so, let that be looked at soon; never waits."""

@@ -13,10 +13,7 @@ from flagtrail.cli.showing import counted, local, out, plain_table, print_json, 
 from flagtrail.config import Config, load
 from flagtrail.errors import ConfigError
 from flagtrail.notices import outbox
-from flagtrail.notices.message import Message
 from flagtrail.notices.outbox import DEAD, WAITING, Begun, Notice
-from flagtrail.notices.running import sinks_of
-from flagtrail.notices.sinks import NotSent
 
 ALL = "all"
 
@@ -37,6 +34,10 @@ def waiting(retry: str | None, drop: str | None, config: Path | None, output: Si
 
 def try_out(name: str, config: Path | None) -> None:
     """Send a test message to the sinks of a notice, or to one sink."""
+    from flagtrail.notices.message import Message  # who only looks at what waits sends nothing
+    from flagtrail.notices.running import sinks_of
+    from flagtrail.notices.sinks import NotSent
+
     settings = load(config)
     sinks = sinks_of(settings)
     rule = next((each for each in settings.notice if each.name == name), None)

@@ -59,6 +59,8 @@ class Notices:
     def __init__(self, url: str, rules: Iterable[Rule], sinks: Mapping[str, Sink], page: str | None = None) -> None:
         self.url, self.rules, self.sinks, self.page = url, list(rules), dict(sinks), page
         self._collector: Collector | None = None
+        self._reports: dict[str, Report] = {}  # the last of each source, also from before the database was opened
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._working: list[Collector | Sender] = []
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
@@ -69,8 +71,10 @@ class Notices:
 
     def heard(self, report: Report) -> None:
         """Take over how a look at a source went; from any thread."""
-        if self._collector is not None:
-            self._collector.heard(report)
+        with self._lock:
+            self._reports[report.source] = report
+            if self._collector is not None:
+                self._collector.heard(report)
 
     def stop(self) -> None:
         """Let it end soon; what was not sent waits in the database."""
@@ -95,9 +99,12 @@ class Notices:
             self._stopped.wait(AGAIN)
 
     def _work(self, store: Store) -> None:
-        self._collector = Collector(store, self.rules)
+        with self._lock:
+            collector = self._collector = Collector(store, self.rules)
+            for report in self._reports.values():
+                collector.heard(report)
         senders = [Sender(store, name, sink, self.page, held_back=self._held_back) for name, sink in self.sinks.items()]
-        self._working = [self._collector, *senders]
+        self._working = [collector, *senders]
         threads = [threading.Thread(target=each.run, name="notices", daemon=True) for each in self._working]
         if self._stopped.is_set():
             return

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -85,7 +86,9 @@ def run(config: Path | None, source: list[str] | None) -> None:
             if beside is not None:
                 ending.callback(beside.stop)
         clean = daemon.run()
-        clean = all(beside is None or beside.wait(LEFT) for beside in (server, notices)) and clean
+        until = time.monotonic() + LEFT
+        for beside in (server, notices):
+            clean = (beside is None or beside.wait(max(0.0, until - time.monotonic()))) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
         sys.stderr.flush()

@@ -234,7 +234,7 @@ def notices(store: Store, *states: str) -> list[Notice]:
 def retry(store: Store, number: int | None, now: datetime) -> int:
     """Let a message that waits or was given up be sent now, or all that were given up; return how many."""
     mine = NOTICE.c.state == DEAD if number is None else and_(NOTICE.c.number == number, NOTICE.c.state != SENT)
-    again = {"state": WAITING, "due_at": now, "tries": 0, "made_at": now, "leased_until": None, "lease": None}
+    again = {"state": WAITING, "due_at": now, "tries": 0, "leased_until": None, "lease": None}
     with guarded(store.shown), writing(store.engine) as connection:
         return connection.execute(update(NOTICE).where(mine).values(again)).rowcount
 

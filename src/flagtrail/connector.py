@@ -5,7 +5,7 @@ A connector never sleeps, retries, looks at status codes, stores, schedules or a
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
@@ -147,6 +147,12 @@ BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
 
 
+class Nudge(NamedTuple):
+    """A webhook that the vendor signed, which is a reason to look now; `sent_at` is None where it holds no time."""
+
+    sent_at: datetime | None
+
+
 class Connector(BaseModel, ABC):
     """How to read one vendor. A subclass's fields are its settings in the config; secrets are of type `Secret`.
 
@@ -201,6 +207,13 @@ class Connector(BaseModel, ABC):
         """Return a record in its full form, from which `event` makes an event with `changes`.
 
         Raises AccessDenied with status 404 when the vendor does not show it any more.
+        """
+        raise NotImplementedError
+
+    def nudge(self, secret: bytes, headers: Mapping[str, str], body: bytes) -> Nudge | None:
+        """Return the webhook that a request is when a secret signs it, else None; names of headers are in lower case.
+
+        Nothing but the signature counts: what the body says is never believed.
         """
         raise NotImplementedError
 

@@ -88,6 +88,11 @@ class Daemon:
             self.after(report)
         return report
 
+    def look_at(self, source: str) -> Report | None:
+        """Do the tick of a source now, by its name, whenever the next one is due; None when there is no such source."""
+        found = next((session for session in self.sessions if session.source.name == source), None)
+        return self.tick(found) if found else None
+
     def catch_up(self, session: Session) -> Report | None:
         """Fill the older gaps of one source; what goes wrong is logged, and tried again soon."""
         return self._read(session, "catch_up", session.catch_up)

@@ -17,6 +17,7 @@ url = "sqlite:///flagtrail.db"
 # origins = ["https://tools.example.com"]  # web pages elsewhere that may read answers
 # timeout = "30s"                          # for how long the database may work on one question
 # live = 20                                # live connections at the same time
+# public_url = "https://trail.example.com" # where people reach the page, for links in notices
 
 [[source]]
 # The name is part of every event's id: choose it once.
@@ -30,6 +31,7 @@ every = "1m"                               # how often `flagtrail run` looks
 # reserve = "20%"                          # share of the vendor's request limits left to your other tools
 # retention = "30d"                        # how long the vendor keeps entries, on plans that limit it
 # verify = false                           # leave out the comparison with the vendor's own numbers
+# webhook_secret = { env = "LD_WEBHOOK" }  # with [serve]: LaunchDarkly's webhooks to /webhooks/acme-launchdarkly
 # base_url = "https://app.eu.launchdarkly.com"
 # flag_events = ["default/production"]     # true: every environment; false: none
 # details = "flags"                        # before and after of each change, one request each: "flags", "all", "off"
@@ -51,4 +53,20 @@ every = "5m"
 # email = "ana.silva@acme.example"
 # name = "Ana Silva"                       # how they are shown
 # also = ["ana@old.example", "asilva"]     # other addresses, ids and names, at any vendor
+
+# Tell people and programs of changes as they are stored. `flagtrail notices test production` tries it; docs/notices.md
+# has every setting, and of every kind of sink.
+# [[sink]]
+# name = "on-call"
+# kind = "slack"                           # or "webhook", "grafana", "email", "apprise"
+# url = { env = "SLACK_WEBHOOK" }
+# [[notice]]
+# name = "production"
+# to = "on-call"                           # or several: ["on-call", "audit"]
+# when = "environment:production"          # a query; every change without it
+# about = ["changes", "gap", "refused"]    # also what goes wrong with the trail itself; "retention" too
+# group = "10s"                            # changes within this time are one message
+# quiet = "22:00-07:00"                    # nothing is sent then, and all of it together afterwards
+# zone = "Europe/Berlin"                   # of these hours
+# older = "1d"                             # what was older than this when it was stored is not told
 """

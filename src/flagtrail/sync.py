@@ -67,6 +67,7 @@ class Session:
         self.undiscovered: str | None = None
         self._discovered = float("-inf")
         self._discovering = threading.Lock()
+        self._looking = threading.Lock()
         self.stopping = threading.Event()
         self._begun: set[tuple[str, Reach]] = set()
         self._quiet = Quiet(source.every, source.settle)
@@ -94,8 +95,12 @@ class Session:
         return self._run(Reach.WHOLE, asked, watch or Nobody())
 
     def look(self) -> Report:
-        """Read the newest windows of every stream that is not quiet; raises what `fill` raises."""
-        return self._run(Reach.NEW)
+        """Read the newest windows of every stream that is not quiet; raises what `fill` raises.
+
+        A look that is asked for while another one goes on comes after it, so that it sees what is newer.
+        """
+        with self._looking:
+            return self._run(Reach.NEW)
 
     def catch_up(self) -> Report:
         """Read the gaps that are older than what `look` reads; raises what `fill` raises."""

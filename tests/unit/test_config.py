@@ -61,7 +61,7 @@ def mistakes(path: Path) -> list[str]:
             source("colour = 1"),
             (
                 "source 'acme': unknown setting 'colour'; known: name, connector, start, every, settle, parallel, "
-                "retention, verify, reserve, base_url, token, flag_events, only, details"
+                "retention, verify, reserve, webhook_secret, base_url, token, flag_events, only, details"
             ),
         ),
         (SOURCE, "source 'acme': the setting 'token' is missing"),
@@ -144,6 +144,7 @@ def test_a_mistake_in_a_source_names_the_source_the_setting_and_the_right_form(
         (source("start = 0001-01-01T00:00:00+14:00"), "source 'acme': start: "),
         (source("every = '0.5s'"), "source 'acme': every: '0.5s' is not a span"),
         (source("settle = '2d'"), "source 'acme': settle: "),
+        (source("every = '1s'", "retention = '1h'"), "source 'acme': retention: must be at least 1d"),
         (source("parallel = 0"), "source 'acme': parallel: must be at least 1"),
         (source("parallel = 33"), "source 'acme': parallel: must be at most 32"),
         (

@@ -9,6 +9,7 @@ import pytest
 LAYERS = (
     ("__main__",),
     ("cli",),  # talks to people
+    ("notices",),  # tells people and programs of changes
     ("web", "assistants"),
     ("daemon",),
     ("config",),
@@ -19,7 +20,7 @@ LAYERS = (
     ("compare", "details", "readers", "vanished"),
     ("around", "state"),
     ("completeness", "jobs", "status_json", "trust"),
-    ("quiet",),
+    ("quiet", "nudges"),
     ("unread",),
     ("again", "report", "holdings", "plan", "refusals", "status"),
     ("numbers", "query", "verdicts"),
@@ -32,7 +33,8 @@ LAYERS = (
     ("places", "effects"),
     ("facets",),
     ("conditions", "vocabulary", "exports.parquet"),
-    ("language",),
+    ("notices.settings",),
+    ("language", "notices.hours"),
     ("question",),
     ("exports.jsonl", "exports.csv", "exports.ocsf", "exports.ecs", "exports.cloudevents"),
     ("exports.verbs", "exports.columns"),
@@ -61,7 +63,7 @@ LAYERS = (
     ),  # know nothing
 )
 CONTRACT = {"api", "connector", "errors", "event", "limit", "window"}  # all that a connector may know of flagtrail
-PACKAGES = ("assistants", "cli", "testing", "web")  # their modules may import each other
+PACKAGES = ("assistants", "cli", "notices", "testing", "web")  # their modules may import each other
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "flagtrail"

@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+import time
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
+from flagtrail.nudges import Nudges
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -25,6 +28,7 @@ from flagtrail.upkeep import fetch_details
 from flagtrail.window import Window
 
 if TYPE_CHECKING:
+    from flagtrail.notices.running import Notices
     from flagtrail.web.server import Server
 
 FOREVER = float("inf")
@@ -72,25 +76,46 @@ def run(config: Path | None, source: list[str] | None) -> None:
     settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)
-    with Store(url) as store:
-        server = _server(url, settings)
-        clean = Daemon(sources, store, ending=server.stop if server else None).run()
-        clean = (server is None or server.wait(LEFT)) and clean
+    with Store(url) as store, ExitStack() as ending:
+        notices = _notices(url, settings)
+        daemon = Daemon(sources, store, after=notices.heard if notices else None, ending=ending.close)
+        nudges = Nudges(sources, daemon.look_at)
+        ending.callback(nudges.stop)
+        server = _server(url, settings, nudges)
+        for beside in (server, notices):
+            if beside is not None:
+                ending.callback(beside.stop)
+        clean = daemon.run()
+        until = time.monotonic() + LEFT
+        for beside in (server, notices):
+            clean = (beside is None or beside.wait(max(0.0, until - time.monotonic()))) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
         sys.stderr.flush()
         os._exit(0)
 
 
-def _server(url: str, settings: Config) -> "Server | None":
+def _server(url: str, settings: Config, nudges: Nudges) -> "Server | None":
     """Return what serves beside the daemon, if the config asks for it; whatever happens to it, the daemon goes on."""
     if settings.serve is None:
         return None
     from flagtrail.web.server import Server  # slow to import
 
-    server = Server(url, settings.serve, settings.vendors(), settings.people())
+    server = Server(url, settings.serve, settings.vendors(), settings.people(), nudges=nudges)
     server.start()
     return server
+
+
+def _notices(url: str, settings: Config) -> "Notices | None":
+    """Return what tells of changes beside the daemon, if the config asks for it."""
+    if not settings.sink:
+        return None
+    from flagtrail.notices.running import Notices, rules_of, sinks_of  # slow to import
+
+    sinks = sinks_of(settings)
+    notices = Notices(url, rules_of(settings, sinks), sinks, settings.serve.public_url if settings.serve else None)
+    notices.start()
+    return notices
 
 
 def fill(sources: list[Source], store: Store, window: Window | None, *, quiet: bool) -> list[Report]:

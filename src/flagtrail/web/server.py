@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from flagtrail.errors import FlagtrailError
+from flagtrail.nudges import Nudges
 from flagtrail.people import People
 from flagtrail.serving import Address, ServeSettings
 from flagtrail.store import Store
@@ -28,10 +29,10 @@ class Server:
 
     def __init__(
         self, url: str, settings: ServeSettings, configured: Collection[str] = (), people: People | None = None,
-        again: float = AGAIN,
+        again: float = AGAIN, nudges: Nudges | None = None,
     ) -> None:  # fmt: skip
         self.url, self.settings, self.configured, self.again = url, settings, configured, again
-        self.people = people
+        self.people, self.nudges = people, nudges
         self.address: Address | None = None
         self.listens = threading.Event()
         self._stopped = threading.Event()
@@ -74,7 +75,7 @@ class Server:
     def _serve(self) -> None:
         with listening(self.settings.listen) as sock, Store(self.url, create=False) as store:
             require_tokens(store, self.settings)
-            made = app(store, self.settings, self.configured, self.people)
+            made = app(store, self.settings, self.configured, self.people, self.nudges)
             self._trail = made.state.trail
             # HTTP/1.1 only, no proxy's headers believed, nothing said about the software.
             config = uvicorn.Config(

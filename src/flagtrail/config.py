@@ -8,6 +8,7 @@ import difflib
 import os
 import tomllib
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -146,10 +147,10 @@ class SourceSettings(BaseModel):
         if kind is None:
             known = ", ".join(connectors) or "none is installed"
             raise ConfigError(f"{where}: there is no connector {self.connector!r}; installed: {known}")
-        core = {name: getattr(self, name) for name in CORE}
         names = [*SourceSettings.model_fields, *kind.model_fields]
-        connector = _validated(kind, self.model_extra or {}, where, names)
-        return Source(connector=connector, **core)
+        connected = partial(_validated, kind, self.model_extra or {}, where, names)
+        core = {name: getattr(self, name) for name in CORE}
+        return Source(connector=connected(), renewal=connected, **core)
 
 
 class Config(BaseModel):

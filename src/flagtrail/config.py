@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.limit import RESERVE
+from flagtrail.operating import RunSettings, TelemetrySettings
 from flagtrail.people import People, PersonSettings
 from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
@@ -179,6 +180,9 @@ class Config(BaseModel):
     serve: ServeSettings | None = None
     """Whether `flagtrail run` serves the HTTP API too, and how."""
 
+    run: RunSettings = RunSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
     def sources(self, only: list[str] | None = None) -> list[Source]:
         """Return every source, or those named; raises ConfigError with a line for each mistake in any of them."""
         unknown = set(only or []) - {source.name for source in self.source}
@@ -201,7 +205,9 @@ class Config(BaseModel):
         return built
 
 
-TABLES: dict[str, type[BaseModel]] = {"store": StoreSettings, "serve": ServeSettings}
+TABLES: dict[str, type[BaseModel]] = {
+    "store": StoreSettings, "serve": ServeSettings, "run": RunSettings, "telemetry": TelemetrySettings,
+}  # fmt: skip
 
 
 def config_path(given: Path | None) -> Path:

@@ -11,8 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from flagtrail.limit import Limiter
+from flagtrail.report import Report
+from flagtrail.sync import Session
 
 LATE = 30.0  # seconds without a beat after which a loop counts as dead: it beats every second, or every few
 FRAMES = 4  # innermost calls of each thread that are told of a turn that is stuck
@@ -26,11 +30,12 @@ class Turn:
     the source hear from the vendor is none any more.
     """
 
-    def __init__(self, source: str, job: str) -> None:
-        self.source, self.job = source, job
+    def __init__(self, source: str, job: str, owner: object = None) -> None:
+        self.source, self.job, self.owner = source, job, owner
         self.thread = threading.get_ident()
         self.moved_at = time.monotonic()
         self.has_plan = False
+        self.trace: Any = None  # where its spans belong
 
     def move(self) -> None:
         """Note a sign of life."""
@@ -65,8 +70,8 @@ class Turn:
         told = []
         for ident, frame in sys._current_frames().items():
             if ident == self.thread or ident in readers:
-                told += [f"{f.filename.rpartition('/')[2]}:{f.lineno} {f.name}" for f in
-                         traceback.extract_stack(frame, limit=None)[-FRAMES:]]  # fmt: skip
+                calls = traceback.extract_stack(frame)[-FRAMES:]
+                told += [f"{Path(call.filename).name}:{call.lineno} {call.name}" for call in calls]
         return told
 
 
@@ -98,9 +103,9 @@ class Pulse:
         return all(time.monotonic() - at < LATE for at in self._beats.copy().values())
 
     @contextmanager
-    def turn(self, source: str, job: str) -> Iterator[Turn]:
-        """Tell of a job of a source for as long as it is under way, in this thread."""
-        turn = Turn(source, job)
+    def turn(self, source: str, job: str, owner: object = None) -> Iterator[Turn]:
+        """Tell of a job of a source for as long as it is under way, in this thread; `owner` is whose it is."""
+        turn = Turn(source, job, owner)
         with self._lock:
             self._turns.add(turn)
         try:
@@ -108,6 +113,21 @@ class Pulse:
         finally:
             with self._lock:
                 self._turns.remove(turn)
+
+    def is_busy(self, owner: object) -> bool:
+        """Return whether anything of somebody's is under way."""
+        with self._lock:
+            return any(turn.owner is owner for turn in self._turns)
+
+    def note(self, report: Report, session: Session) -> None:
+        """Note how a source was read: whether its vendor refuses it."""
+        name = report.source
+        refused = report.refused.get(None)
+        if refused is not None:
+            self.refused[name] = str(refused)
+        elif not (report.error or report.stopped):
+            self.refused.pop(name, None)
+        self.limiters[name] = session.api.limiter
 
     def answered(self, source: str, status: str) -> None:
         """Count a request to a source's vendor, by the status of its answer, `none` without one."""

@@ -20,8 +20,8 @@ class Source:
 
     `retention` is how long the vendor keeps entries, None for ever. `verify` lets the daemon compare what is covered
     with the vendor's own numbers. `parallel` windows are read at the same time at most. `reserve` is the share of the
-    vendor's limits that is left to the customer's other tools. `renewal` makes the connector anew, with the secrets that
-    stand by now where the config says; it raises ConfigError.
+    vendor's limits that is left to the customer's other tools. `renewal` makes the connector anew, with the secrets
+    that stand by now where the config says; it raises ConfigError.
     """
 
     name: str

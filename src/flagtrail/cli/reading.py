@@ -3,20 +3,25 @@
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 import typer
 from rich.table import Table
 
-from flagtrail import logs
+from flagtrail import __version__, logs, traces
 from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
+from flagtrail.cli.reloading import Reloading
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
+from flagtrail.pulse import Pulse
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 
 FOREVER = float("inf")
 LEFT = 0.5  # seconds that what is served may take longer to end than the daemon
+
+log = structlog.get_logger()
 
 
 def sync(config: Path | None, source: list[str] | None, output: Simple, *, quiet: bool, details: bool) -> None:
@@ -69,12 +76,16 @@ def backfill(
 def run(config: Path | None, source: list[str] | None) -> None:
     """Keep the table up to date until it is told to end."""
     logs.configure()
+    logs.catch_all()
     settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)
-    with Store(url) as store:
-        server = _server(url, settings)
-        clean = Daemon(sources, store, ending=server.stop if server else None).run()
+    pulse = Pulse(settings.run.stuck)
+    with Store(url) as store, _traces(settings.telemetry.endpoint):
+        server = _server(url, settings, pulse)
+        reloading = Reloading(settings, config, source, server)
+        ending = server.stop if server else None
+        clean = Daemon(sources, store, ending=ending, reread=reloading.reread, pulse=pulse).run()
         clean = (server is None or server.wait(LEFT)) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
@@ -82,13 +93,33 @@ def run(config: Path | None, source: list[str] | None) -> None:
         os._exit(0)
 
 
-def _server(url: str, settings: Config) -> "Server | None":
+@contextmanager
+def _traces(endpoint: str | None) -> Iterator[None]:
+    """Trace for the time of a block, if the config or the environment asks for it."""
+    if not traces.wanted(endpoint):
+        yield
+        return
+    try:
+        end = traces.begin(endpoint, __version__)
+    except ConfigError as error:
+        if endpoint is not None:
+            raise
+        log.warning("traces_missing", error=str(error))  # the environment of a platform is no reason not to start
+        yield
+        return
+    try:
+        yield
+    finally:
+        end()
+
+
+def _server(url: str, settings: Config, pulse: Pulse) -> "Server | None":
     """Return what serves beside the daemon, if the config asks for it; whatever happens to it, the daemon goes on."""
     if settings.serve is None:
         return None
     from flagtrail.web.server import Server  # slow to import
 
-    server = Server(url, settings.serve, settings.vendors(), settings.people())
+    server = Server(url, settings.serve, settings.vendors(), settings.people(), pulse=pulse)
     server.start()
     return server
 

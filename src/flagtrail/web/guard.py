@@ -1,5 +1,6 @@
 """Stands before the API: who is asked, from which page, how large a request is, and what each answer says of itself."""
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -66,8 +67,8 @@ class Guard:
             # One that has begun is cut: the server closes the connection, and nobody takes a part for the whole.
         finally:
             took = round((time.perf_counter() - begun) * 1000, 1)
-            say = log.debug if status == 200 and scope["path"] in PROBES else log.info
-            say("request", **_told(scope), status=status or None, milliseconds=took)
+            level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
+            log.log(level, "request", **_told(scope), status=status or None, milliseconds=took)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer for a request that is not for us; None for one that is."""

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from flagtrail.limit import Limiter
@@ -19,7 +18,7 @@ from flagtrail.report import Report
 from flagtrail.sync import Session
 
 LATE = 30.0  # seconds without a beat after which a loop counts as dead: it beats every second, or every few
-FRAMES = 4  # innermost calls of each thread that are told of a turn that is stuck
+CALLS = 4  # innermost calls of ours that are told of each thread of a turn that is stuck
 KNOWN = frozenset({"200", "400", "401", "403", "404", "408", "429", "500", "502", "503", "504", "none"})
 
 
@@ -65,13 +64,18 @@ class Turn:
         return time.monotonic() - self.moved_at
 
     def where(self) -> list[str]:
-        """Return where its threads stand, as `file:line function`, innermost last; no values, which may be secret."""
+        """Return where its threads stand, as `module:line function`: the innermost call of each, and those of ours.
+
+        No values are told, which may be secret.
+        """
         readers = {each.ident for each in threading.enumerate() if each.name.startswith(f"{self.source}-")}
         told = []
         for ident, frame in sys._current_frames().items():
             if ident == self.thread or ident in readers:
-                calls = traceback.extract_stack(frame)[-FRAMES:]
-                told += [f"{Path(call.filename).name}:{call.lineno} {call.name}" for call in calls]
+                calls = [(inner.f_globals.get("__name__", ""), line, inner.f_code.co_name)
+                         for inner, line in traceback.walk_stack(frame)]  # fmt: skip
+                ours = [call for call in calls[1:] if call[0].startswith("flagtrail")]
+                told += [f"{module}:{line} {function}" for module, line, function in [calls[0], *ours[:CALLS]]]
         return told
 
 

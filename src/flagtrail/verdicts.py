@@ -102,7 +102,9 @@ def current(verdicts: Iterable[Verdict], method: Method | None = None) -> list[V
     newest_first.sort(key=lambda verdict: verdict.outcome is Outcome.NOT_VERIFIABLE)
     for verdict in newest_first:
         if method in (None, verdict.method):
-            free = subtract(verdict.window, [newer.window for newer in told])
+            since, until = verdict.window.since, verdict.window.until
+            near = [newer.window for newer in told if newer.window.since < until and newer.window.until > since]
+            free = subtract(verdict.window, near)
             told += [verdict._replace(window=part) for part in free]
     return sorted(told, key=lambda verdict: verdict.window)
 

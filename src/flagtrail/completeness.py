@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
-
 from flagtrail.database import guarded
 from flagtrail.fields import like
 from flagtrail.naming import named
 from flagtrail.question import Query
-from flagtrail.schema import COVERAGE, GAP
-from flagtrail.status import agreed, described
+from flagtrail.status import agreed, all_windows, described
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
 from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
@@ -167,14 +164,7 @@ def completeness(
 
 
 def _answers(store: Store, concerned: Sequence[StreamState], asked: Window) -> list[StreamAnswer]:
-    covered: dict[tuple[str, str], list[Window]] = {}
-    gaps: dict[tuple[str, str], list[Gap]] = {}
-    with guarded(store.shown), store.engine.connect() as connection:
-        for row in connection.execute(select(COVERAGE).order_by(COVERAGE.c.since)):
-            covered.setdefault((row.source, row.stream), []).append(Window(row.since, row.until))
-        for row in connection.execute(select(GAP).order_by(GAP.c.since)):
-            gap = Gap(Window(row.since, row.until), row.reason, row.expected, row.stored, row.seen_at, row.permanent)
-            gaps.setdefault((row.source, row.stream), []).append(gap)
+    covered, gaps = all_windows(store)
     verdicts = all_verdicts(store, asked)
     names = [(state.source, state.stream) for state in concerned]
     return [

@@ -9,6 +9,7 @@ import os
 import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -20,6 +21,7 @@ from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.limit import RESERVE
 from flagtrail.notices.settings import NoticeSettings, SinkSettings
+from flagtrail.operating import RunSettings, TelemetrySettings
 from flagtrail.people import People, PersonSettings
 from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
@@ -159,10 +161,11 @@ class SourceSettings(BaseModel):
         if kind is None:
             known = ", ".join(connectors) or "none is installed"
             raise ConfigError(f"{where}: there is no connector {self.connector!r}; installed: {known}")
-        core = {name: getattr(self, name) for name in CORE}
         names = [*SourceSettings.model_fields, *kind.model_fields]
-        connector = validated(kind, self.model_extra or {}, where, names)
-        return Source(connector=connector, webhook_secrets=self._webhook_secrets(kind, where), **core)
+        core = {name: getattr(self, name) for name in CORE}
+        connected = partial(validated, kind, self.model_extra or {}, where, names)
+        secrets = self._webhook_secrets(kind, where)
+        return Source(connector=connected(), renewal=connected, webhook_secrets=secrets, **core)
 
     def _webhook_secrets(self, kind: type[Connector], where: str) -> tuple[SecretStr, ...]:
         if self.webhook_secret is None:
@@ -204,6 +207,9 @@ class Config(BaseModel):
     serve: ServeSettings | None = None
     """Whether `flagtrail run` serves the HTTP API too, and how."""
 
+    run: RunSettings = RunSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
     def sources(self, only: list[str] | None = None) -> list[Source]:
         """Return every source, or those named; raises ConfigError with a line for each mistake in any of them."""
         unknown = set(only or []) - {source.name for source in self.source}
@@ -226,7 +232,9 @@ class Config(BaseModel):
         return built
 
 
-TABLES: dict[str, type[BaseModel]] = {"store": StoreSettings, "serve": ServeSettings}
+TABLES: dict[str, type[BaseModel]] = {
+    "store": StoreSettings, "serve": ServeSettings, "run": RunSettings, "telemetry": TelemetrySettings,
+}  # fmt: skip
 LISTS: dict[str, type[BaseModel]] = {"person": PersonSettings, "notice": NoticeSettings, "sink": SinkSettings}
 
 

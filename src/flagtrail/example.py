@@ -2,7 +2,8 @@
 
 EXAMPLE = """\
 # flagtrail reads this file as ./flagtrail.toml, from --config FILE, or from $FLAGTRAIL_CONFIG.
-# `flagtrail check` tells whether it works. Secrets never stand in it: name an environment variable or a file.
+# `flagtrail check` tells whether it works, and `flagtrail run` reads it again at SIGHUP. Secrets never stand in it:
+# name an environment variable, a file or a program.
 
 [store]
 # A file beside this one, or a PostgreSQL server: "postgresql://host/name".
@@ -19,11 +20,18 @@ url = "sqlite:///flagtrail.db"
 # live = 20                                # live connections at the same time
 # public_url = "https://trail.example.com" # where people reach the page, for links in notices
 
+# How `flagtrail run` watches over itself, and where it sends traces. docs/operations.md tells about health and metrics.
+# [run]
+# stuck = "15m"                            # without any sign of life for so long, a job of a source counts as stuck
+# [telemetry]
+# endpoint = "http://127.0.0.1:4318"       # a collector of OpenTelemetry's, by OTLP over HTTP
+
 [[source]]
 # The name is part of every event's id: choose it once.
 name = "acme-launchdarkly"
 connector = "launchdarkly"
-token = { env = "LAUNCHDARKLY_TOKEN" }     # or { file = "/run/secrets/launchdarkly" }
+token = { env = "LAUNCHDARKLY_TOKEN" }     # or { file = "/run/secrets/launchdarkly" }, or
+                                           # { command = ["vault", "kv", "get", "-field=token", "secret/launchdarkly"] }
 start = "2025-01-01"                       # a date, an instant, or a span back from now such as "90d"
 every = "1m"                               # how often `flagtrail run` looks
 # settle = "15m"                           # how late the vendor may show an entry

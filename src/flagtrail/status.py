@@ -4,10 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import select
+
 from flagtrail.counts import count_by_stream, count_details, count_vanished, first_age
+from flagtrail.database import guarded
+from flagtrail.schema import COVERAGE, GAP
 from flagtrail.source import RETENTIONS
 from flagtrail.store import Gap, Store, StreamState
-from flagtrail.verdicts import Outcome, Verdict, current, verdicts_of
+from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current, verdicts_of
 from flagtrail.window import EPOCH, Window, merge, subtract
 
 NOT_READ = "not read yet"
@@ -88,6 +92,18 @@ class StreamStatus:
         return open_since[0] + timedelta(seconds=self.state.retention)
 
     @property
+    def headroom(self) -> timedelta | None:
+        """For how long nothing could be read before the vendor drops something unread; None when it keeps everything.
+
+        Less than nothing when that has begun already.
+        """
+        if self.state.retention is None or self.wanted is None:
+            return None
+        open_since = [gap.window.since for gap in self.gaps if not gap.permanent]
+        unread = min([*open_since, self.covered[-1].until if self.covered else self.wanted.since])
+        return unread + timedelta(seconds=self.state.retention) - datetime.now(UTC)
+
+    @property
     def ages_out_soon(self) -> bool:
         """Whether more than half of the time has passed that the vendor keeps the oldest entries that were not read."""
         at, kept = self.ages_out_at, self.state.retention
@@ -133,6 +149,31 @@ def outline(store: Store, sources: Collection[str]) -> list[StreamStatus]:
         for state in store.streams()
         if state.source in sources
     ]
+
+
+def overview(store: Store) -> list[StreamStatus]:
+    """Return what `outline` does of every stream, by as many questions however many streams there are."""
+    covered, noted = all_windows(store)
+    verdicts = all_verdicts(store)
+    found = []
+    for state in store.streams():
+        name = (state.source, state.stream)
+        told = described(state, covered.get(name, []), noted.get(name, []))
+        found.append(replace(told, verdicts=current(verdicts.get(name, []))))
+    return found
+
+
+def all_windows(store: Store) -> tuple[dict[tuple[str, str], list[Window]], dict[tuple[str, str], list[Gap]]]:
+    """Return the covered windows and the noted gaps of every stream, by source and stream, both the oldest first."""
+    covered: dict[tuple[str, str], list[Window]] = {}
+    gaps: dict[tuple[str, str], list[Gap]] = {}
+    with guarded(store.shown), store.engine.connect() as connection:
+        for row in connection.execute(select(COVERAGE).order_by(COVERAGE.c.since)):
+            covered.setdefault((row.source, row.stream), []).append(Window(row.since, row.until))
+        for row in connection.execute(select(GAP).order_by(GAP.c.since)):
+            gap = Gap(Window(row.since, row.until), row.reason, row.expected, row.stored, row.seen_at, row.permanent)
+            gaps.setdefault((row.source, row.stream), []).append(gap)
+    return covered, gaps
 
 
 def aging(store: Store, source: str) -> list[StreamStatus]:

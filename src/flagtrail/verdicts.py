@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, delete, insert, select
+from sqlalchemy import and_, delete, insert, select, true
 
 from flagtrail.covering import lock_streams
 from flagtrail.database import guarded, writing
@@ -82,9 +82,9 @@ def verdicts_of(store: Store, source: str, stream: str) -> list[Verdict]:
         return [_verdict(row) for row in connection.execute(query.order_by(VERDICT.c.checked_at.desc()))]
 
 
-def all_verdicts(store: Store, inside: Window) -> dict[tuple[str, str], list[Verdict]]:
-    """Return every verdict that touches a window, by source and stream."""
-    touches = and_(VERDICT.c.since < inside.until, VERDICT.c.until > inside.since)
+def all_verdicts(store: Store, inside: Window | None = None) -> dict[tuple[str, str], list[Verdict]]:
+    """Return every verdict, or every one that touches a window, by source and stream."""
+    touches = and_(VERDICT.c.since < inside.until, VERDICT.c.until > inside.since) if inside else true()
     found: dict[tuple[str, str], list[Verdict]] = {}
     with guarded(store.shown), store.engine.connect() as connection:
         for row in connection.execute(select(VERDICT).where(touches)):
@@ -102,7 +102,9 @@ def current(verdicts: Iterable[Verdict], method: Method | None = None) -> list[V
     newest_first.sort(key=lambda verdict: verdict.outcome is Outcome.NOT_VERIFIABLE)
     for verdict in newest_first:
         if method in (None, verdict.method):
-            free = subtract(verdict.window, [newer.window for newer in told])
+            since, until = verdict.window.since, verdict.window.until
+            near = [newer.window for newer in told if newer.window.since < until and newer.window.until > since]
+            free = subtract(verdict.window, near)
             told += [verdict._replace(window=part) for part in free]
     return sorted(told, key=lambda verdict: verdict.window)
 

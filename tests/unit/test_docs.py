@@ -17,6 +17,7 @@ from flagtrail.example import EXAMPLE
 from flagtrail.language import parse
 from flagtrail.notices.running import rules_of, sinks_of
 from flagtrail.notices.settings import KINDS, NoticeSettings, SinkSettings
+from flagtrail.operating import RunSettings, TelemetrySettings
 from flagtrail.people import PersonSettings
 from flagtrail.rows import Reading
 from flagtrail.schema import describe
@@ -49,7 +50,10 @@ def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> 
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    kinds = (("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings), ("serve", ServeSettings))
+    kinds = (
+        ("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings), ("serve", ServeSettings),
+        ("run", RunSettings), ("telemetry", TelemetrySettings),
+    )  # fmt: skip
     for prefix, settings in kinds:
         for name in settings.model_fields:
             assert f"| `{prefix}.{name}` |" in README
@@ -92,7 +96,10 @@ def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest
 
 
 def test_the_example_config_names_every_setting() -> None:
-    kinds = (StoreSettings, SourceSettings, PersonSettings, ServeSettings, NoticeSettings, SinkSettings)
+    kinds = (
+        StoreSettings, SourceSettings, PersonSettings, ServeSettings, RunSettings, TelemetrySettings, NoticeSettings,
+        SinkSettings,
+    )  # fmt: skip
     for name in [name for kind in kinds for name in kind.model_fields]:
         assert re.search(rf"^#? ?{name} = ", EXAMPLE, re.MULTILINE), name
 

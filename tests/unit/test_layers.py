@@ -11,13 +11,16 @@ LAYERS = (
     ("cli",),  # talks to people
     ("notices",),  # tells people and programs of changes
     ("web", "assistants"),
-    ("daemon",),
+    ("daemon", "metrics"),
+    ("roster", "readiness"),
+    ("turns",),
+    ("pulse",),
     ("config",),
     ("testing",),  # simulators, the conformance suite; of the core only the demo uses it
     ("upkeep",),  # does the work
     ("verify",),
     ("rounds", "sync", "follow", "sql"),
-    ("compare", "details", "readers", "vanished"),
+    ("compare", "details", "readers", "renewal", "vanished"),
     ("around", "state"),
     ("completeness", "jobs", "status_json", "trust"),
     ("quiet", "nudges"),
@@ -41,7 +44,7 @@ LAYERS = (
     ("packing", "connector", "rows", "bulk"),
     ("database",),
     ("api", "schema", "people"),
-    ("columns", "retries", "migrations.upgrade", "serving"),
+    ("columns", "retries", "migrations.upgrade", "serving", "operating", "secret", "traces"),
     (
         "limit",
         "lines",
@@ -53,6 +56,7 @@ LAYERS = (
         "errors",
         "migrations",
         "logs",
+        "systemd",
         "example",
         "words",
         "exports",

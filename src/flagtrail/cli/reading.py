@@ -4,22 +4,26 @@ import logging
 import os
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 import typer
 from rich.table import Table
 
-from flagtrail import logs
+from flagtrail import __version__, logs, traces
 from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
+from flagtrail.cli.reloading import Reloading
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
 from flagtrail.nudges import Nudges
+from flagtrail.pulse import Pulse
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 
 FOREVER = float("inf")
 LEFT = 0.5  # seconds that what is served may take longer to end than the daemon
+
+log = structlog.get_logger()
 
 
 def sync(config: Path | None, source: list[str] | None, output: Simple, *, quiet: bool, details: bool) -> None:
@@ -73,15 +79,19 @@ def backfill(
 def run(config: Path | None, source: list[str] | None) -> None:
     """Keep the table up to date until it is told to end."""
     logs.configure()
+    logs.catch_all()
     settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)
-    with Store(url) as store, ExitStack() as ending:
+    pulse = Pulse(settings.run.stuck)
+    with Store(url) as store, _traces(settings.telemetry.endpoint), ExitStack() as ending:
         notices = _notices(url, settings)
-        daemon = Daemon(sources, store, after=notices.heard if notices else None, ending=ending.close)
-        nudges = Nudges(sources, daemon.look_at)
+        reloading = Reloading(settings, config, source)
+        after = notices.heard if notices else None
+        daemon = Daemon(sources, store, after=after, ending=ending.close, reread=reloading.reread, pulse=pulse)
+        nudges = reloading.nudges = Nudges(sources, daemon.look_at)
         ending.callback(nudges.stop)
-        server = _server(url, settings, nudges)
+        server = reloading.server = _server(url, settings, pulse, nudges)
         for beside in (server, notices):
             if beside is not None:
                 ending.callback(beside.stop)
@@ -95,13 +105,33 @@ def run(config: Path | None, source: list[str] | None) -> None:
         os._exit(0)
 
 
-def _server(url: str, settings: Config, nudges: Nudges) -> "Server | None":
+@contextmanager
+def _traces(endpoint: str | None) -> Iterator[None]:
+    """Trace for the time of a block, if the config or the environment asks for it."""
+    if not traces.wanted(endpoint):
+        yield
+        return
+    try:
+        end = traces.begin(endpoint, __version__)
+    except ConfigError as error:
+        if endpoint is not None:
+            raise
+        log.warning("traces_missing", error=str(error))  # the environment of a platform is no reason not to start
+        yield
+        return
+    try:
+        yield
+    finally:
+        end()
+
+
+def _server(url: str, settings: Config, pulse: Pulse, nudges: Nudges) -> "Server | None":
     """Return what serves beside the daemon, if the config asks for it; whatever happens to it, the daemon goes on."""
     if settings.serve is None:
         return None
     from flagtrail.web.server import Server  # slow to import
 
-    server = Server(url, settings.serve, settings.vendors(), settings.people(), nudges=nudges)
+    server = Server(url, settings.serve, settings.vendors(), settings.people(), pulse=pulse, nudges=nudges)
     server.start()
     return server
 

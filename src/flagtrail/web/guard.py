@@ -1,5 +1,6 @@
 """Stands before the API: who is asked, from which page, how large a request is, and what each answer says of itself."""
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
 from flagtrail.serving import ServeSettings
-from flagtrail.web.problems import WORDS, problem
+from flagtrail.web.problems import PROBES, WORDS, problem
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -68,7 +69,8 @@ class Guard:
             # One that has begun is cut: the server closes the connection, and nobody takes a part for the whole.
         finally:
             took = round((time.perf_counter() - begun) * 1000, 1)
-            log.info("request", **_told(scope), status=status or None, milliseconds=took)
+            level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
+            log.log(level, "request", **_told(scope), status=status or None, milliseconds=took)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer for a request that is not for us; None for one that is."""

@@ -78,8 +78,11 @@ class Sender:
         too_long = notice.tries >= TRIES and now - notice.made_at > self.sink.give_up
         given_up = error.final or too_long
         outbox.not_sent(self.store, notice, str(error), None if given_up else again)
-        log.warning("notice_given_up" if given_up else "notice_not_sent", rule=notice.rule, sink=self.name,
-                    notice=notice.number, tries=notice.tries, error=str(error))  # fmt: skip
+        told = {"rule": notice.rule, "sink": self.name, "notice": notice.number, "tries": notice.tries}
+        if given_up:
+            log.warning("notice_given_up", **told, error=str(error))
+        else:
+            log.warning("notice_not_sent", **told, error=str(error))
         return 0.0 if error.final else max(min(seconds, REST), error.wait or 0.0)
 
     def _message(self, notice: Notice) -> Message:

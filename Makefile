@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test faults histories mutants bench lint format docs clean
+.PHONY: demo test screenshots faults histories mutants bench lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -15,6 +15,10 @@ demo: $(VENV)/.demo-ready
 
 test: lint
 	$(RUN) pytest -n auto $(ARGS)
+
+# Pictures of every view of the page, of a made-up trail, into the folder screenshots; ARGS=coverage takes only some.
+screenshots: $(VENV)/.test-ready
+	@$(RUN) tests.browser.screenshots $(ARGS)
 
 # Random histories of vendors, failures and crashes against the promises: many more of them than `make test` tries.
 histories: $(VENV)/.test-ready
@@ -62,7 +66,7 @@ docs: $(VENV)/.test-ready
 		print(describe(installed()), end='')" > docs/vocabulary.md
 
 clean:
-	rm -rf $(VENV) .bench build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
+	rm -rf $(VENV) .bench screenshots build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "flagtrail needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }

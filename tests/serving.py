@@ -1,6 +1,6 @@
 """What tests of the HTTP API share: a trail with some events, and the API served over a real connection."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,7 +48,7 @@ def fill(store: Store) -> None:
 
 @contextmanager
 def served(
-    url: str, configured: tuple[str, ...] = (), people: People | None = None, **settings: Any
+    url: str, configured: Collection[str] = (), people: People | None = None, **settings: Any
 ) -> Iterator[httpx.Client]:
     """Serve the trail of a database, and give a client that asks it."""
     chosen = ServeSettings(**{"listen": Address("127.0.0.1", 0)} | settings)

@@ -13,7 +13,7 @@ from flagtrail.database import guarded
 from flagtrail.fields import like
 from flagtrail.naming import named
 from flagtrail.question import Query
-from flagtrail.status import agreed, all_windows, described
+from flagtrail.status import agreed, described, extents
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
 from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
@@ -164,7 +164,7 @@ def completeness(
 
 
 def _answers(store: Store, concerned: Sequence[StreamState], asked: Window) -> list[StreamAnswer]:
-    covered, gaps = all_windows(store)
+    covered, gaps = extents(store)
     verdicts = all_verdicts(store, asked)
     names = [(state.source, state.stream) for state in concerned]
     return [

@@ -204,8 +204,8 @@ class Config(BaseModel):
         """Return the names of the sources, each with its vendor: a connector is called as its vendor is."""
         return {source.name: source.connector for source in self.source}
 
-    serve: ServeSettings | None = None
-    """Whether `flagtrail run` serves the HTTP API too, and how."""
+    serve: ServeSettings = ServeSettings()
+    """How the page and the HTTP API are served."""
 
     run: RunSettings = RunSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -1,11 +1,11 @@
 """Counts what the status of streams tells: events, actions, what vanished, what waits for its full form."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import func, literal_column, select, union_all
+from sqlalchemy import and_, bindparam, func, literal_column, select, union_all
 
 from flagtrail.database import guarded
 from flagtrail.schema import DETAIL, EVENT, STREAM, TOTAL
@@ -55,12 +55,17 @@ def _totals(store: Store) -> Iterator[tuple[tuple[str, str, str, str], int]]:
             yield (names[0], names[1], names[2], names[3]), count
 
 
-def first_age(store: Store, source: str, stream: str) -> timedelta | None:
-    """Return how old the oldest event of a stream was when it was stored; None when there is none."""
-    mine = select(EVENT.c.occurred_at, EVENT.c.first_seen_at).where(EVENT.c.source == source, EVENT.c.stream == stream)
+def first_ages(store: Store, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], timedelta]:
+    """Return how old the oldest event of each stream was when it was stored, by source and stream, if it has any."""
+    mine = and_(EVENT.c.source == bindparam("of"), EVENT.c.stream == bindparam("named"))
+    query = select(EVENT.c.occurred_at, EVENT.c.first_seen_at).where(mine).order_by(EVENT.c.occurred_at).limit(1)
+    found: dict[tuple[str, str], timedelta] = {}
     with guarded(store.shown), store.engine.connect() as connection:
-        first = connection.execute(mine.order_by(EVENT.c.occurred_at).limit(1)).first()
-    return first.first_seen_at - first.occurred_at if first else None
+        for source, stream in names:
+            first = connection.execute(query, {"of": source, "named": stream}).first()
+            if first:
+                found[source, stream] = first.first_seen_at - first.occurred_at
+    return found
 
 
 def count_vanished(store: Store) -> dict[tuple[str, str], dict[str, int]]:

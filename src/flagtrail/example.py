@@ -10,8 +10,9 @@ EXAMPLE = """\
 # With a password in it: url = { env = "FLAGTRAIL_STORE" }
 url = "sqlite:///flagtrail.db"
 
-# Let `flagtrail run` serve the trail over HTTP too; `flagtrail serve` does only that. http://127.0.0.1:8421/api/docs
+# `flagtrail run` serves a page at http://127.0.0.1:8421, and the trail over HTTP; `flagtrail serve` does only that.
 # [serve]
+# enabled = false                          # `flagtrail run` does not serve
 # listen = "127.0.0.1:8421"                # any address but a loopback one asks for a token: `flagtrail token create`
 # hosts = ["trail.example.com"]            # names that it is called by, such as a reverse proxy's; then tokens, too
 # tokens = true                            # ask for a token on a loopback address as well

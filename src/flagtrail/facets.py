@@ -19,6 +19,7 @@ BETWEEN = "\x1f"  # divides the values of a facet
 LONGEST = 600  # characters of a facet; one that is longer is kept as the empty one, which every part may be in
 MOST = 1000  # facets that a part or a pattern may mean; with more, events are looked at one after another
 REST = 100  # values that are left when others are not wanted; with more, events are looked at one after another
+SOME = 200  # facets that are told to whoever is typing
 MOST_WORDS = 200  # words with one beginning that are asked for one by one
 ASCII = re.compile(r"[^*\x80-\U0010ffff]*")  # of a pattern, the part by which an index of SQLite finds
 # To the letter what SQLite's indexes are of.
@@ -117,3 +118,15 @@ def beginning_with(connection: Connection, word: str) -> list[str] | None:
     inside = [FACET.c.field == "word", FACET.c.value >= word, FACET.c.value < word + "\U0010ffff"]
     found = list(connection.execute(select(FACET.c.value).where(*inside).limit(MOST_WORDS + 1)).scalars())
     return found if len(found) <= MOST_WORDS else None
+
+
+def values_with(connection: Connection, name: str, part: str) -> list[str]:
+    """Return some facets of a field that begin with a text or hold it: enough to choose from while somebody types."""
+    if name == "object" and part and (known := objects(connection, f"{part}*")) is not None:
+        return known[:SOME]
+    where = FACET.c.field == name
+    if name == "object":  # there may be millions: those that begin so are found by the table's own order
+        where &= (FACET.c.value >= part) & (FACET.c.value < part + "\U0010ffff")
+    elif part:
+        where &= alike(FACET.c.value, literal(f"%{glob(part)}%"))
+    return list(connection.execute(select(FACET.c.value).where(where).order_by(FACET.c.value).limit(SOME)).scalars())

@@ -160,12 +160,12 @@ class Life:
         for other in self.touches:
             inside = since <= other.at <= until and (other.at > self.at or not own)
             mine = other is touch or (other.row is touch.row and not own)
-            if inside and not mine and (other.place.touches(touch.place) or _renames(other, touch.place, value)):
+            if inside and not mine and (other.place.touches(touch.place) or renames(other, touch.place, value)):
                 found.setdefault(other.row["id"], _said_of(other))
         return list(found.values())
 
 
-def _renames(other: Touch, place: Place, value: Any) -> bool:
+def renames(other: Touch, place: Place, value: Any) -> bool:
     """Return whether a change may have changed what the variations in a value are called."""
     plain = place.segments[0] in NAMELESS or (isinstance(value, bool) and place.member is None)
     return not plain and other.place.touches(VARIATIONS)

@@ -117,6 +117,11 @@ def histogram_of(
     return {(start, value[0] if value else None): number for (start, *value), number in counts.items()}
 
 
+def is_tallied(query: Query, by: Sequence[str]) -> bool:
+    """Return whether the counts of a question by some dimensions stand in a table, by the hour."""
+    return _tells(TALLY, query, by)
+
+
 def counts_of(connection: Connection, query: Query, by: Sequence[str], bucket: timedelta | None) -> Counts:
     """Return how many events there are by the start of their span, if those are asked for, and some dimensions."""
     plain = replace(query, limit=0, oldest_first=False)

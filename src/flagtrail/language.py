@@ -76,7 +76,7 @@ def parse(text: str, now: datetime, zone: tzinfo | None = None) -> Query:
     unwanted: dict[str, list[str]] = {}
     single: dict[str, Any] = {}
     words: list[str] = []
-    for term in _terms(text):
+    for term in terms(text):
         if term.field in SINGLE:
             if not term.wanted or len(term.values) != 1 or term.field in single:
                 raise NotUnderstood(f"{term.field}: has one value, stands once and without a minus sign", term.place)
@@ -103,7 +103,8 @@ def parse(text: str, now: datetime, zone: tzinfo | None = None) -> Query:
     )
 
 
-def _terms(text: str) -> Iterator[Term]:
+def terms(text: str) -> Iterator[Term]:
+    """Yield the parts of a question in their order; raises NotUnderstood."""
     at = 0
     while at < len(text):
         if blank := _BLANK.match(text, at):
@@ -198,7 +199,12 @@ def _moment(at: datetime) -> str:
 
 
 def _listed(values: Iterable[str]) -> str:
-    return ",".join(value if _PLAIN.fullmatch(value) else _quoted(value) for value in values)
+    return ",".join(map(written, values))
+
+
+def written(value: str) -> str:
+    """Return a value as it stands in a question: in quotes where it has to."""
+    return value if _PLAIN.fullmatch(value) else _quoted(value)
 
 
 def _quoted(value: str) -> str:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from flagtrail.conditions import effect_of, escaped
 from flagtrail.database import guarded
@@ -99,9 +99,13 @@ def count(store: Store, query: Query, by: Sequence[str] = (), top: int = 0, zone
 
 def event(store: Store, id: str) -> list[dict[str, Any]]:
     """Return the events whose id begins with `id`, at most two, each with its `records` (newest revision first)."""
-    beginning = EVENT.c.id.like(escaped(id) + "%", escape="\\")
+    beginning: ColumnElement[bool] = EVENT.c.id.like(escaped(id) + "%", escape="\\")
+    if store.engine.dialect.name == "sqlite":  # which uses no index for LIKE, and would look at every id
+        beginning = and_(beginning, EVENT.c.id >= id.lower(), EVENT.c.id < id.lower() + "\U0010ffff")
     with guarded(store.shown), store.engine.connect() as connection:
-        rows = connection.execute(select(EVENT).where(beginning).order_by(EVENT.c.id).limit(2)).mappings().all()
+        rows = connection.execute(select(EVENT).where(EVENT.c.id == id)).mappings().all()
+        if not rows:
+            rows = connection.execute(select(EVENT).where(beginning).order_by(EVENT.c.id).limit(2)).mappings().all()
         found = [dict(row) for row in rows]
         for row in found:
             kept = select(RECORD.c.revision, RECORD.c.seen_at, RECORD.c.body).where(RECORD.c.number == row["number"])

@@ -22,14 +22,14 @@ def step_of(changes: Iterable[Mapping[str, Any]]) -> float | None:
         before, after = change["before"], change["after"]
         if not (isinstance(before, dict) or isinstance(after, dict)) or before is None or after is None:
             continue
-        old, new = _shares(before), _shares(after)
+        old, new = shares_of(before), shares_of(after)
         if old and new:
             steps.append(sum(abs(new.get(name, 0.0) - old.get(name, 0.0)) for name in old | new) / 200)
     return max(steps, default=None)
 
 
-def _shares(value: Any) -> dict[str, float] | None:
-    """Return the percentage of each variation; None when a value is no rollout."""
+def shares_of(value: Any) -> dict[str, float] | None:
+    """Return the percentage of each variation, all of it where one is plainly served; None when it is no rollout."""
     if isinstance(value, bool | int | float | str):
         return {str(value).lower() if isinstance(value, bool) else str(value): 100.0}
     if not isinstance(value, dict):

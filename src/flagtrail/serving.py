@@ -91,6 +91,8 @@ class ServeSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    enabled: bool = True
+    """Whether `flagtrail run` serves too; `flagtrail serve` does in any case."""
     listen: Annotated[Address, BeforeValidator(_address)] = Address("127.0.0.1", 8421)
     """Where: host:port. Any address but a loopback one asks for a token."""
     hosts: list[Annotated[str, AfterValidator(_host)]] = []

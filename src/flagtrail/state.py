@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from flagtrail.facts import Fact, Life
+from flagtrail.fields import like
 from flagtrail.places import ANYWHERE, Place
 from flagtrail.query import Query, QueryError, events, may_be
 from flagtrail.store import Store
@@ -84,7 +85,7 @@ def _is(row: Row, key: str) -> bool:
     return bool(row["object_kind"] == "flag" and (row["object_key"] or row["object_name"]) == key)
 
 
-def _where(row: Row) -> Where:
+def where_of(row: Row) -> Where:
     """Return the project of an event, and the place in it that is not its environment."""
     place, environment = row["location"], row["environment"]
     if place and environment and place.endswith(environment):
@@ -94,7 +95,7 @@ def _where(row: Row) -> Where:
 
 def _wheres(rows: Iterable[Row], fits: Callable[[str | None], bool]) -> set[Where]:
     """Return where there are flags of one key that fit; where one event does not tell, it belongs to all of them."""
-    every = {_where(row) for row in rows}
+    every = {where_of(row) for row in rows}
     whole = {where for where in every if where[0] is not None} or every
     return {where for where in whole if fits(where[0])}
 
@@ -108,14 +109,14 @@ def _state(
     environment: str | None,
     fits: Callable[[str | None], bool],
 ) -> FlagState:
-    mine = [row for row in rows if _where(row) == where or row["project"] is None]
+    mine = [row for row in rows if where_of(row) == where or row["project"] is None]
     logs = {row["stream"] for row in mine if row["related_event"] is None} or {row["stream"] for row in mine}
     source = mine[0]["source"]
     read = [log_of(source, log) for log in sorted(logs)]
-    windows = _shared([log.covered for log in read])
-    vague = [blind(row, Place(ANYWHERE, ())) for row in mine if _where(row) != where]
-    others = [*vague, *_from_outside(store, mine, where)]
-    life = Life([row for row in mine if _where(row) == where], at, windows, others)
+    windows = shared([log.covered for log in read])
+    vague = [blind(row, Place(ANYWHERE, ())) for row in mine if where_of(row) != where]
+    others = [*vague, *from_outside(store, mine, where)]
+    life = Life([row for row in mine if where_of(row) == where], at, windows, others)
     facts = [fact for fact in life.facts() if fits(fact.environment)]
     latest = (life.past or life.future or mine)[-1 if life.past else 0]
     notes = list(_notes(read, mine, facts, environment))
@@ -135,7 +136,7 @@ def _state(
     )
 
 
-def _shared(lists: Sequence[Sequence[Window]]) -> list[Window]:
+def shared(lists: Sequence[Sequence[Window]]) -> list[Window]:
     """Return the time that all of some lists of windows hold."""
     shared = list(lists[0])
     for other in lists[1:]:
@@ -143,21 +144,29 @@ def _shared(lists: Sequence[Sequence[Window]]) -> list[Window]:
     return shared
 
 
-def _from_outside(store: Store, rows: Sequence[Row], where: Where) -> Iterator[Touch]:
-    """Yield what may have changed the flag without being about it: its place was deleted, a change request applied."""
+def from_outside(store: Store, rows: Sequence[Row], where: Where, limit: int = 0) -> Iterator[Touch]:
+    """Yield what may have changed the flag without being about it: its place was deleted, a change request applied.
+
+    `limit` is how many events of each kind are looked at, the newest first; 0 means all.
+    """
     source, since = rows[0]["source"], rows[0]["occurred_at"]
     environments = {touch.place.environment for row in rows for touch in touches_of(row)} - {None, ANYWHERE}
     outer = {part.strip() for part in re.split(f" [{SEPARATORS}] ", where[1] or "")} | {where[0]}
-    for name in sorted({*environments, *outer} - {None, ""}, key=str):
-        for row in events(store, Query(source=source, action="deleted", object=name, since=since, limit=0)):
-            if row["object_kind"] not in HOLDERS or where[0] not in (row["project"] or where[0], row["object_key"]):
-                continue
-            inner = row["object_kind"] == "environment"
-            if inner == (name in environments):
+    names = sorted({name for name in (*environments, *outer) if name})
+    gone = Query(source=source, action="deleted", object_kind=HOLDERS, object=names, since=since, limit=limit)
+    for row in events(store, gone) if names else ():
+        if where[0] not in (row["project"] or where[0], row["object_key"]):
+            continue
+        called = [name for name in (row["object_key"], row["object_name"]) if name]
+        inner = row["object_kind"] == "environment"
+        for name in names:
+            if inner == (name in environments) and any(map(like([name]), called)):
                 yield blind(row, Place(name if inner else ANYWHERE, ()))
-    for row in events(store, Query(source=source, action="applied", project=where[0], since=since, limit=0)):
-        if row["object_kind"] != "flag":
-            yield blind(row, Place(row["environment"] or ANYWHERE, ()))
+    others = {"object_kind": "flag"}
+    for row in events(
+        store, Query(source=source, action="applied", project=where[0], since=since, without=others, limit=limit)
+    ):
+        yield blind(row, Place(row["environment"] or ANYWHERE, ()))
 
 
 def _notes(logs: Iterable[Log], rows: Sequence[Row], facts: Sequence[Fact], environment: str | None) -> Iterator[str]:

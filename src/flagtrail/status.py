@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
 
-from flagtrail.counts import count_by_stream, count_details, count_vanished, first_age
+from flagtrail.counts import count_by_stream, count_details, count_vanished, first_ages
 from flagtrail.database import guarded
 from flagtrail.schema import COVERAGE, GAP
 from flagtrail.source import RETENTIONS
@@ -15,6 +15,8 @@ from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current, verdicts
 from flagtrail.window import EPOCH, Window, merge, subtract
 
 NOT_READ = "not read yet"
+Name = tuple[str, str]
+"""Of a stream: its source's, and its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +125,40 @@ class StreamStatus:
 def status(store: Store, source: str | None = None) -> list[StreamStatus]:
     """Return the status of every stream, or of one source's."""
     counts, vanished, waiting = count_by_stream(store), count_vanished(store), count_details(store)
+    states = [state for state in store.streams() if source in (None, state.source)]
+    covered, noted = extents(store)  # after the states: what is covered since then is no gap
+    told = all_verdicts(store)
+    ages = first_ages(store, {(state.source, state.log or state.stream) for state in states})
     found = []
-    for state in store.streams():
-        if source in (None, state.source):
-            name = (state.source, state.log or state.stream)
-            verdicts = verdicts_of(store, state.source, state.stream)
-            found.append(
-                replace(
-                    _of(store, state, counts.get(name, 0)),
-                    verdicts=current(verdicts),
-                    healed=sum(verdict.found for verdict in verdicts),
-                    vanished=vanished.get(name, {}),
-                    details_open=waiting[name].number if name in waiting else 0,
-                    more_details=name in waiting and waiting[name].at_least,
-                    first_age=first_age(store, *name),
-                )
+    for state in states:
+        name = (state.source, state.log or state.stream)
+        own = (state.source, state.stream)
+        verdicts = told.get(own, [])
+        found.append(
+            replace(
+                described(state, covered.get(own, []), noted.get(own, []), counts.get(name, 0)),
+                verdicts=current(verdicts),
+                healed=sum(verdict.found for verdict in verdicts),
+                vanished=vanished.get(name, {}),
+                details_open=waiting[name].number if name in waiting else 0,
+                more_details=name in waiting and waiting[name].at_least,
+                first_age=ages.get(name),
             )
+        )
     return found
+
+
+def extents(store: Store) -> tuple[dict[Name, list[Window]], dict[Name, list[Gap]]]:
+    """Return the covered windows and the noted gaps of every stream, by its source and name, the oldest first."""
+    covered: dict[Name, list[Window]] = {}
+    gaps: dict[Name, list[Gap]] = {}
+    with guarded(store.shown), store.engine.connect() as connection:
+        for row in connection.execute(select(GAP).order_by(GAP.c.since)):  # first: what closes one is covered then
+            gap = Gap(Window(row.since, row.until), row.reason, row.expected, row.stored, row.seen_at, row.permanent)
+            gaps.setdefault((row.source, row.stream), []).append(gap)
+        for row in connection.execute(select(COVERAGE).order_by(COVERAGE.c.since)):
+            covered.setdefault((row.source, row.stream), []).append(Window(row.since, row.until))
+    return covered, gaps
 
 
 def outline(store: Store, sources: Collection[str]) -> list[StreamStatus]:
@@ -153,27 +172,15 @@ def outline(store: Store, sources: Collection[str]) -> list[StreamStatus]:
 
 def overview(store: Store) -> list[StreamStatus]:
     """Return what `outline` does of every stream, by as many questions however many streams there are."""
-    covered, noted = all_windows(store)
+    states = store.streams()
+    covered, noted = extents(store)  # after the states: what is covered since then is no gap
     verdicts = all_verdicts(store)
     found = []
-    for state in store.streams():
+    for state in states:
         name = (state.source, state.stream)
         told = described(state, covered.get(name, []), noted.get(name, []))
         found.append(replace(told, verdicts=current(verdicts.get(name, []))))
     return found
-
-
-def all_windows(store: Store) -> tuple[dict[tuple[str, str], list[Window]], dict[tuple[str, str], list[Gap]]]:
-    """Return the covered windows and the noted gaps of every stream, by source and stream, both the oldest first."""
-    covered: dict[tuple[str, str], list[Window]] = {}
-    gaps: dict[tuple[str, str], list[Gap]] = {}
-    with guarded(store.shown), store.engine.connect() as connection:
-        for row in connection.execute(select(COVERAGE).order_by(COVERAGE.c.since)):
-            covered.setdefault((row.source, row.stream), []).append(Window(row.since, row.until))
-        for row in connection.execute(select(GAP).order_by(GAP.c.since)):
-            gap = Gap(Window(row.since, row.until), row.reason, row.expected, row.stored, row.seen_at, row.permanent)
-            gaps.setdefault((row.source, row.stream), []).append(gap)
-    return covered, gaps
 
 
 def aging(store: Store, source: str) -> list[StreamStatus]:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from flagtrail.database import guarded
 from flagtrail.schema import COVERAGE
+from flagtrail.status import extents
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.window import Window, merge, subtract
 
@@ -60,12 +61,15 @@ def unread(store: Store, window: Window, configured: Iterable[str] = ()) -> list
     `configured` are the names of the sources that there should be; one that was never looked at has no streams.
     """
     found: dict[tuple[str, datetime, datetime, str], list[str]] = {}
-    for stream in store.streams():
-        for hole in subtract(window, store.coverage(stream.source, stream.stream)):
-            for part, reason in _explained(stream, hole, store.gaps(stream.source, stream.stream)):
+    streams = store.streams()
+    covered, gaps = extents(store)  # after the streams: what is covered since then was read
+    for stream in streams:
+        own = (stream.source, stream.stream)
+        for hole in subtract(window, covered.get(own, [])):
+            for part, reason in _explained(stream, hole, gaps.get(own, [])):
                 found.setdefault((stream.source, part.since, part.until, reason), []).append(stream.stream)
     looks = {look.source: look.error for look in store.sources()}
-    known = {stream.source for stream in store.streams()}
+    known = {stream.source for stream in streams}
     for name in sorted({*configured, *(name for name, error in looks.items() if error)} - known):
         if looks.get(name, NEVER):
             found[name, window.since, window.until, looks.get(name) or NEVER] = []

@@ -5,13 +5,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, delete, insert, select, true
+from sqlalchemy import and_, delete, insert, select
 
 from flagtrail.covering import lock_streams
 from flagtrail.database import guarded, writing
 from flagtrail.schema import VERDICT
 from flagtrail.store import Store
-from flagtrail.window import Window, subtract
+from flagtrail.window import Window, merge, subtract
 
 
 class Method(StrEnum):
@@ -83,11 +83,13 @@ def verdicts_of(store: Store, source: str, stream: str) -> list[Verdict]:
 
 
 def all_verdicts(store: Store, inside: Window | None = None) -> dict[tuple[str, str], list[Verdict]]:
-    """Return every verdict, or every one that touches a window, by source and stream."""
-    touches = and_(VERDICT.c.since < inside.until, VERDICT.c.until > inside.since) if inside else true()
+    """Return every verdict that is kept, or that touches a window, by source and stream."""
+    query = select(VERDICT)
+    if inside is not None:
+        query = query.where(VERDICT.c.since < inside.until, VERDICT.c.until > inside.since)
     found: dict[tuple[str, str], list[Verdict]] = {}
     with guarded(store.shown), store.engine.connect() as connection:
-        for row in connection.execute(select(VERDICT).where(touches)):
+        for row in connection.execute(query):
             found.setdefault((row.source, row.stream), []).append(_verdict(row))
     return found
 
@@ -98,14 +100,13 @@ def current(verdicts: Iterable[Verdict], method: Method | None = None) -> list[V
     One that says nothing, because numbers are not verifiable, stands only where there is no other.
     """
     told: list[Verdict] = []
+    taken: list[Window] = []
     newest_first = sorted(verdicts, key=lambda verdict: verdict.checked_at, reverse=True)
     newest_first.sort(key=lambda verdict: verdict.outcome is Outcome.NOT_VERIFIABLE)
     for verdict in newest_first:
         if method in (None, verdict.method):
-            since, until = verdict.window.since, verdict.window.until
-            near = [newer.window for newer in told if newer.window.since < until and newer.window.until > since]
-            free = subtract(verdict.window, near)
-            told += [verdict._replace(window=part) for part in free]
+            told += [verdict._replace(window=part) for part in subtract(verdict.window, taken)]
+            taken = merge([*taken, verdict.window])
     return sorted(told, key=lambda verdict: verdict.window)
 
 

@@ -1,4 +1,4 @@
-"""The trail over HTTP, as users start it: `serve`, `run` with a `[serve]`, `token`, every command of docs/http.md."""
+"""The trail over HTTP, as users start it: `serve`, `run`, `token`, every command of docs/http.md."""
 
 import json
 import re
@@ -190,7 +190,22 @@ def test_the_daemon_reads_although_it_cannot_serve(tmp_path: Path, vendors: dict
             log = list(until_it_read(daemon))
             ended(daemon)
     [failed] = [line for line in log if line["event"] == "serving_failed"]
-    assert failed["error"].startswith("Address already in use")
+    assert failed["error"].startswith("Address already in use; another `listen` in [serve]")
+
+
+def test_the_daemon_serves_the_page_unless_it_is_switched_off(tmp_path: Path, vendors: dict[str, Simulator]) -> None:
+    source, token = SOURCE.format(vendors["acme-launchdarkly"].url), token_of(vendors)
+    told = {}
+    for name, table in (("on", ""), ("off", "[serve]\nenabled = false\n")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "flagtrail.toml").write_text(table + source, encoding="utf-8")
+        with running(folder, "run", token=token) as daemon:
+            lines = list(until_it_read(daemon, serves=name == "on"))
+            lines += [json.loads(line) for line in ended(daemon).splitlines()]
+        told[name] = [line["listen"] for line in lines if line["event"] in ("serving", "serving_failed")]
+    # Another daemon of this machine may hold the address: then that is said, and it goes on.
+    assert told == {"on": [DEFAULT], "off": []}
 
 
 def token_of(vendors: dict[str, Simulator]) -> str:
@@ -200,17 +215,17 @@ def token_of(vendors: dict[str, Simulator]) -> str:
     return token.get_secret_value()
 
 
-def until_it_read(daemon: subprocess.Popen[str]) -> Iterator[Any]:
-    """Yield lines of a daemon's log until it has stored something and has tried to serve."""
-    read = failed = False
+def until_it_read(daemon: subprocess.Popen[str], *, serves: bool = True) -> Iterator[Any]:
+    """Yield lines of a daemon's log until it has stored something, and has tried to serve if it does."""
+    read, tried = False, not serves
     assert daemon.stderr is not None
     late = threading.Timer(60, daemon.kill)
     late.start()
     for text in daemon.stderr:
         line = json.loads(text)
         read = read or bool(line.get("new"))  # of a tick, or of older gaps
-        failed = failed or line["event"] == "serving_failed"
+        tried = tried or line["event"].startswith("serving")
         yield line
-        if read and failed:
+        if read and tried:
             late.cancel()
             return

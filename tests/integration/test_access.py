@@ -160,7 +160,7 @@ def test_every_answer_says_that_it_is_not_to_be_kept_guessed_or_framed(here: htt
         headers = here.get(path).headers
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == ("no-referrer" if path.startswith("/api/") else "same-origin")
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "server" not in headers
 
@@ -172,7 +172,7 @@ def test_what_is_too_large_or_of_another_method_is_refused(here: httpx.Client) -
         (here.request("GET", EVENTS, content=iter([b"x"])), 413),
         (here.post(EVENTS), 405),
         (here.delete("/api/v1/streams"), 405),
-        (here.get("/"), 404),
+        (here.get("/api/nothing"), 404),
     ):
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
@@ -288,10 +288,11 @@ def test_a_live_connection_ends_with_its_token(url: str, how: str, monkeypatch: 
     monkeypatch.setattr("flagtrail.web.live.CHECKED", 0.5)
     with Store(url) as store:
         token = create(store, f"listener-{how}", ["read"], timedelta(days=1))
+        sent = bearer(token) if how == "expired" else {"Cookie": f"flagtrail={token}"}  # as a browser has it
         create(store, f"other-{how}", ["read"])  # without one that can be used, nothing is served
         with (
             served(url, tokens=True) as api,
-            api.stream("GET", "/api/v1/live", headers=bearer(token), timeout=10) as answer,
+            api.stream("GET", "/api/v1/live", headers=sent, timeout=10) as answer,
         ):
             lines = answer.iter_lines()
             assert next(lines).startswith("retry:")

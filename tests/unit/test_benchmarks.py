@@ -1,15 +1,19 @@
 """The benchmark says the truth about what a contender lost; how fast it was is not tested."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks import page
 from benchmarks.contenders import Contender, named
 from benchmarks.measure import result
 from benchmarks.tables import write
 from benchmarks.vendor import Vendor
+from flagtrail.store import Store
+from tests.serving import fill
 
 EVENTS = 500
 LOSING = """
@@ -58,6 +62,17 @@ def test_a_contender_that_fails_is_said_to_have_failed(vendor: Vendor, ours: Con
     found = result(replace(ours, loader=loader), vendor, 3, 60)
     assert found.medians is None
     assert found.failure == "did not get to the end: no such door"
+
+
+def test_the_page_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'trail.db'}"
+    with Store(url) as store:
+        fill(store)
+    page.main(["--url", url, "--asked", "2"])
+    told = capsys.readouterr().out
+    assert [name for name in ("as it opens", "vendor", "30 days, by actor") if name not in told] == []
+    (weight,) = re.findall(r"weighs (\d+) KiB", told)
+    assert 50 < int(weight) < 150
 
 
 def test_text_around_the_tables_stays(tmp_path: Path) -> None:

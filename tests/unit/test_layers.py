@@ -31,6 +31,7 @@ LAYERS = (
     ("source", "store", "walk"),  # know one thing each
     ("recount",),
     ("revisions", "gather", "covering"),
+    ("lanes",),
     ("search", "facts", "suspects"),
     ("touches", "rollouts"),
     ("places", "effects"),

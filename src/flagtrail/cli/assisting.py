@@ -9,7 +9,6 @@ from flagtrail import logs
 from flagtrail.cli.asking import open_store
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
-from flagtrail.serving import ServeSettings
 
 
 def serve(config: Path | None) -> None:
@@ -23,7 +22,7 @@ def serve(config: Path | None) -> None:
         raise ConfigError("assistants need the official SDK: pip install 'flagtrail[mcp]'") from None
     logs.configure()
     settings = load(config)
-    timeout = (settings.serve or ServeSettings()).timeout
+    timeout = settings.serve.timeout
     with open_store(config) as store:
         store.only_read()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -10,6 +10,7 @@ import threading
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.rule import Rule
 
@@ -23,6 +24,7 @@ from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError
 from flagtrail.query import Query, events
 from flagtrail.report import Report, Verification, Watch
+from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
@@ -31,10 +33,14 @@ from flagtrail.testing.simulator import Simulator
 from flagtrail.upkeep import fetch_details
 from flagtrail.verify import verify
 
+if TYPE_CHECKING:
+    from flagtrail.web.server import Server
+
 DAYS = 365.0
 DETAILS = 2.0  # seconds spent on full forms before anything is shown
 SHOWN = 12
 EVERY = timedelta(seconds=3)
+LISTENS = 10.0  # seconds until the page is up, at most
 PAUSE = (1.0, 5.0)  # seconds between two simulated changes, at least and at most
 # Names that no real trail has: an earlier demo's files are removed.
 DATABASE, CONFIG = "flagtrail-demo.db", "flagtrail-demo.toml"
@@ -70,7 +76,9 @@ def play(folder: Path, *, entries: int, once: bool) -> None:
         _show(config, store, reports)
         if once:
             return
-        _go_on(sources, store, simulators)
+        server = _served(f"sqlite:///{folder.absolute() / DATABASE}", sources)
+        running.callback(server.stop)
+        _go_on(sources, store, simulators, server)
 
 
 def _check(session: Session, watch: Watch) -> Verification:
@@ -107,8 +115,25 @@ def _command() -> str:
     return str(script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script)
 
 
-def _go_on(sources: list[Source], store: Store, simulators: list[Simulator]) -> None:
+def _served(url: str, sources: list[Source]) -> "Server":
+    """Serve the page where `flagtrail run` does, or at a free port when that is taken."""
+    from flagtrail.web.server import Server, listening
+
+    settings = ServeSettings()
+    try:
+        listening(settings.listen).close()
+    except OSError:
+        settings = ServeSettings(listen=settings.listen._replace(port=0))
+    server = Server(url, settings, {source.name: source.connector.vendor for source in sources})
+    server.start()
+    server.listens.wait(LISTENS)
+    return server
+
+
+def _go_on(sources: list[Source], store: Store, simulators: list[Simulator], server: "Server") -> None:
     """Run the daemon while changes go on happening, and print each as it arrives; Ctrl-C ends it."""
+    if server.address:
+        out.print(f"\nThe page is at [bold green]http://{server.address}[/]: open it in a browser.", style="bold")
     out.print("\nNow the daemon goes on, and changes happen. Ctrl-C ends it.\n", style="bold")
 
     shown = {row["id"] for row in events(store, Query(limit=SHOWN))}
@@ -126,7 +151,7 @@ def _go_on(sources: list[Source], store: Store, simulators: list[Simulator]) -> 
     life = threading.Thread(target=_live, args=(simulators, ending), daemon=True)
     life.start()
     try:
-        Daemon(sources, store, after=arrived).run()
+        Daemon(sources, store, after=arrived, ending=server.stop).run()
     finally:
         ending.set()
 

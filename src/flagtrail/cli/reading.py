@@ -126,8 +126,8 @@ def _traces(endpoint: str | None) -> Iterator[None]:
 
 
 def _server(url: str, settings: Config, pulse: Pulse, nudges: Nudges) -> "Server | None":
-    """Return what serves beside the daemon, if the config asks for it; whatever happens to it, the daemon goes on."""
-    if settings.serve is None:
+    """Return what serves beside the daemon, unless it is switched off; whatever happens to it, the daemon goes on."""
+    if not settings.serve.enabled:
         return None
     from flagtrail.web.server import Server  # slow to import
 

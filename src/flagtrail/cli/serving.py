@@ -10,7 +10,7 @@ from flagtrail import logs
 from flagtrail.cli.asking import open_store
 from flagtrail.config import load, store_url
 from flagtrail.errors import ConfigError
-from flagtrail.serving import ServeSettings, parse_address
+from flagtrail.serving import parse_address
 from flagtrail.web.access import require_tokens
 from flagtrail.web.server import Server, listening
 
@@ -21,7 +21,7 @@ def serve(listen: str | None, config: Path | None) -> None:
     """Serve until SIGTERM or SIGINT; raises ConfigError when the address cannot be used, or lacks a token."""
     logs.configure()
     settings = load(config)
-    chosen = settings.serve or ServeSettings()
+    chosen = settings.serve
     if listen is not None:
         try:
             chosen = chosen.model_copy(update={"listen": parse_address(listen)})

@@ -1,4 +1,4 @@
-"""Who may ask: bearer tokens with scopes, from anywhere but this machine's own programs."""
+"""Who may ask: tokens with scopes, as a header or a cookie, from anywhere but this machine's own programs."""
 
 import asyncio
 import time
@@ -19,11 +19,14 @@ from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
 from flagtrail.tokens import EXPORT, METRICS, READ, check, note_use, tokens
 from flagtrail.web.flowing import Gate
+from flagtrail.web.origin import is_own
 from flagtrail.web.problems import Refused
 
 REALM = 'Bearer realm="flagtrail"'
 FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")  # what proxies add
 NOTED = 60.0  # seconds in which the use of a token is written down once
+# Of the cookie with the token; browsers take the first only over TLS, and from no other host.
+COOKIES = ("__Host-flagtrail", "flagtrail")
 EXPORTS = 4  # at the same time: each holds a connection of the database for as long as it takes
 
 log = structlog.get_logger()
@@ -69,19 +72,21 @@ async def granted(
 
     What came through a proxy is not from this machine, even where the proxy is.
     """
-    if given is None:
-        if "authorization" in request.headers:
-            raise Refused(401, "write the token as `Authorization: Bearer TOKEN`", {"WWW-Authenticate": REALM})
-        if trail.settings.asks_for_tokens or any(name in request.headers for name in FORWARDED):
-            told = "this asks for a token; `flagtrail token create` makes one, sent as `Authorization: Bearer TOKEN`"
-            raise Refused(401, told, {"WWW-Authenticate": REALM})
+    if given is None and "authorization" in request.headers:
+        raise Refused(401, "write the token as `Authorization: Bearer TOKEN`", {"WWW-Authenticate": REALM})
+    if given is None and not asks_for_token(request, trail):
         return
-    token = await run_in_threadpool(check, trail.store, given.credentials)
-    request.state.given = given.credentials
+    said = given.credentials if given else signed_in_with(request)
+    if said is None:
+        told = "this asks for a token; `flagtrail token create` makes one, sent as `Authorization: Bearer TOKEN`"
+        raise Refused(401, told, {"WWW-Authenticate": REALM})
+    token = await run_in_threadpool(check, trail.store, said)
+    request.state.given = said
     if token is None:
         told = "this token is none, was revoked, or has expired; `flagtrail token create` makes another"
         raise Refused(401, told, {"WWW-Authenticate": f'{REALM}, error="invalid_token"'})
     request.state.token = token.name
+    request.state.signed_in = given is None
     missing = {scope for scope in wanted.scopes if not token.may(scope)}
     if missing:
         told = f"this token is not for that: it lacks the scope {', '.join(sorted(missing))}"
@@ -91,6 +96,21 @@ async def granted(
         trail.noted[token.key] = time.monotonic()
         # Beside the answer: who stores may hold the database for a while.
         asyncio.get_running_loop().run_in_executor(None, _note, trail.store, token.key)
+
+
+def asks_for_token(request: Request, trail: Trail) -> bool:
+    """Return whether a request is answered to nobody without a token."""
+    return trail.settings.asks_for_tokens or any(name in request.headers for name in FORWARDED)
+
+
+def signed_in_with(request: Request) -> str | None:
+    """Return the token in the cookie of a request, which may be none; one that a page of another origin sends is not.
+
+    Such a page may be named in `origins`: it may read with a token of its own, and never with that of its visitor.
+    """
+    if "origin" in request.headers and not is_own(request.headers, request.scope["scheme"]):
+        return None
+    return next((found for name in COOKIES if (found := request.cookies.get(name))), None)
 
 
 def still_granted(request: Request, trail: Trail) -> bool:

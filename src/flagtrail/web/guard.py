@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
 from flagtrail.serving import ServeSettings
+from flagtrail.web.origin import is_own
 from flagtrail.web.problems import PROBES, WORDS, problem
 
 Scope = MutableMapping[str, Any]
@@ -21,6 +22,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 LONGEST_URL = 8000  # bytes of path and query: about what browsers and proxies let through
 LARGEST_BODY = 0  # bytes: every question stands in its URL
 WEBHOOK = re.compile(r"/webhooks/[^/]+")
+FORMS = ("/signin", "/signout")  # what alone is sent with POST, and only by our own page
+FORM = "application/x-www-form-urlencoded"
+LARGEST_FORM = 1000  # bytes: a token is one of 63
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -77,17 +81,14 @@ class Guard:
         headers = Headers(scope=scope)
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URL:
             return problem(414, f"the address is longer than {LONGEST_URL} bytes; ask for less at once")
-        if not _is_webhook(scope) and (
-            "transfer-encoding" in headers or headers.get("content-length", "0") != str(LARGEST_BODY)
-        ):
-            return problem(
-                413, "a request has no body here: every question stands in its address", {"Connection": "close"}
-            )
+        is_form = scope["method"] == "POST" and scope["path"] in FORMS
+        if not _is_webhook(scope) and (refusal := _body_refusal(headers, is_form)):
+            return refusal
         if not self._is_ours(headers.getlist("host"), scope):
             return problem(
                 421, "this is not called by the name in the Host header; if it should be, add that to hosts in [serve]"
             )
-        if not self._is_from_here(headers, scope):
+        if not (_sends_form(headers, scope) if is_form else self._is_from_here(headers, scope)):
             return problem(403, "pages of other sites may not read this; origins in [serve] names those that may")
         return None
 
@@ -102,7 +103,7 @@ class Guard:
         """Return whether no page of another origin asks; what is opened as a page of its own is not read by another."""
         origin = headers.get("origin")
         if origin is not None:
-            return origin.lower() in (f"{scope['scheme']}://{headers['host'].lower()}", *self.settings.origins)
+            return is_own(headers, scope["scheme"]) or origin.lower() in self.settings.origins
         site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
         return site in ("none", "same-origin") or mode == "navigate"
 
@@ -110,6 +111,29 @@ class Guard:
 def _is_webhook(scope: Scope) -> bool:
     """Return whether this is the one kind of request with a body, which `webhooks` itself keeps small."""
     return scope["method"] == "POST" and bool(WEBHOOK.fullmatch(scope["path"]))
+
+
+def _body_refusal(headers: Headers, is_form: bool) -> Response | None:
+    """Return the answer for a request with a body that nobody wants; None for one that may be read."""
+    length = headers.get("content-length", "0")
+    close = {"Connection": "close"}
+    if not is_form:
+        if "transfer-encoding" in headers or length != str(LARGEST_BODY):
+            return problem(413, "a request has no body here: every question stands in its address", close)
+        return None
+    if "transfer-encoding" in headers or not length.isascii() or not length.isdigit() or int(length) > LARGEST_FORM:
+        return problem(413, f"this form is larger than {LARGEST_FORM} bytes, or does not say how large it is", close)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if int(length) and kind != FORM:
+        return problem(415, f"this takes a form of our own page only: {FORM}", close)
+    return None
+
+
+def _sends_form(headers: Headers, scope: Scope) -> bool:
+    """Return whether our own page sends this: browsers say with every POST where it comes from."""
+    if "origin" in headers:
+        return is_own(headers, scope["scheme"])
+    return headers.get("sec-fetch-site") == "same-origin"
 
 
 def _name(host: str) -> str:

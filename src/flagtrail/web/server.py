@@ -1,12 +1,18 @@
-"""Serves the API in a thread of its own, beside whatever else the process does; what fails is tried again."""
+"""Serves the page and the API in a thread of its own, beside whatever else the process does.
 
+What fails is tried again. What answers is loaded when somebody asks for the first time: a daemon that nobody looks at
+needs no memory for it.
+"""
+
+import errno
 import logging
+import select
 import socket
 import threading
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import structlog
-import uvicorn
 
 from flagtrail.errors import FlagtrailError
 from flagtrail.nudges import Nudges
@@ -14,10 +20,14 @@ from flagtrail.people import People
 from flagtrail.pulse import Pulse
 from flagtrail.serving import Address, ServeSettings
 from flagtrail.store import Store
-from flagtrail.web.access import Trail, require_tokens
-from flagtrail.web.app import app
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from flagtrail.web.access import Trail
 
 AGAIN = 30.0  # seconds until it is tried again, when the address is taken or the database cannot be opened
+AWAKE = 0.25  # seconds until it is looked up whether to end, while nobody has asked yet
 GRACE = 2  # seconds for answers under way to be finished
 BACKLOG = 128  # connections that wait to be accepted
 CONNECTIONS = 500  # at the same time; more get a 503 at once
@@ -26,7 +36,7 @@ log = structlog.get_logger()
 
 
 class Server:
-    """The API, until `stop`: it has a store of its own, so that who asks never waits for who stores."""
+    """The page and the API, until `stop`: it has a store of its own, so that who asks never waits for who stores."""
 
     def __init__(
         self, url: str, settings: ServeSettings, configured: Collection[str] = (), people: People | None = None,
@@ -39,6 +49,7 @@ class Server:
         self._stopped = threading.Event()
         self._running: uvicorn.Server | None = None
         self._trail: Trail | None = None
+        self._failure = ""
         self._thread = threading.Thread(target=self._run, name="serving", daemon=True)
 
     def start(self) -> None:
@@ -71,31 +82,52 @@ class Server:
             try:
                 self._serve()
             except FlagtrailError as error:
-                log.error("serving_failed", listen=str(self.settings.listen), error=str(error))
+                self._failed(str(error))
             except OSError as error:
-                log.error("serving_failed", listen=str(self.settings.listen), error=error.strerror or str(error))
+                taken = "; another `listen` in [serve] or `enabled = false`" if error.errno == errno.EADDRINUSE else ""
+                self._failed(f"{error.strerror or error}{taken}")
             except Exception:
                 log.exception("serving_crashed", listen=str(self.settings.listen))
             self.listens.clear()
             self._stopped.wait(self.again)
 
+    def _failed(self, error: str) -> None:
+        """Log why it does not serve, once for as long as the reason stays the same."""
+        if error != self._failure:
+            log.warning("serving_failed", listen=str(self.settings.listen), error=error)
+        self._failure = error
+
     def _serve(self) -> None:
         with listening(self.settings.listen) as sock, Store(self.url, create=False) as store:
-            require_tokens(store, self.settings)
-            made = app(store, self.settings, self.configured, self.people, self.pulse, self.nudges)
-            self._trail = made.state.trail
-            # HTTP/1.1 only, no proxy's headers believed, nothing said about the software.
-            config = uvicorn.Config(
-                made, http="h11", ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
-                server_header=False, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE,
-            )  # fmt: skip
-            self._running = uvicorn.Server(config)
+            if self.settings.asks_for_tokens:
+                from flagtrail.web.access import require_tokens
+
+                require_tokens(store, self.settings)
             host, port = sock.getsockname()[:2]
-            self.address = Address(host, port)
+            self.address, self._failure = Address(host, port), ""
             log.info("serving", listen=str(self.address), tokens=self.settings.asks_for_tokens)
             self.listens.set()
+            while not self._stopped.is_set() and not select.select([sock], [], [], AWAKE)[0]:
+                pass
             if not self._stopped.is_set():
-                self._running.run(sockets=[sock])
+                self._answer(sock, store)
+
+    def _answer(self, sock: socket.socket, store: Store) -> None:
+        """Load what answers, and answer whoever connects until it is told to end."""
+        import uvicorn
+
+        from flagtrail.web.app import app
+
+        made = app(store, self.settings, self.configured, self.people, self.pulse, self.nudges)
+        self._trail = made.state.trail
+        # HTTP/1.1 only, no proxy's headers believed, nothing said about the software.
+        config = uvicorn.Config(
+            made, http="h11", ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
+            server_header=False, limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=GRACE,
+        )  # fmt: skip
+        self._running = uvicorn.Server(config)
+        if not self._stopped.is_set():
+            self._running.run(sockets=[sock])
 
 
 def listening(address: Address) -> socket.socket:

@@ -1,10 +1,57 @@
-"""Says a change as a sentence: who did what, where; names of vendors and persons."""
+"""Says a change as a sentence: who did what to which object, where; names of vendors and persons."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+from flagtrail.places import is_shortened
 
 NAMES = {"launchdarkly": "LaunchDarkly", "configcat": "ConfigCat"}
 MARKS = {"launchdarkly": "LD", "configcat": "CC"}
+LONGEST_NAME, LONGEST_VALUE, LONGEST_PHRASE = 80, 24, 200
+JOINERS = "\u200c\u200d"  # of letters and of emoji: they belong to the text, unlike other signs that nobody sees
+# What was done, by its verb: the object's name stands where the braces are.
+PHRASES = {
+    "turned_on": "turned on {}", "turned_off": "turned off {}", "toggled": "toggled {}",
+    "targeting_changed": "changed the targeting of {}", "rollout_changed": "changed the rollout of {}",
+    "variation_changed": "changed the variations of {}", "value_changed": "changed the value of {}",
+    "copied": "copied the settings of {}", "scheduled": "scheduled changes to {}", "created": "created {}",
+    "deleted": "deleted {}", "archived": "archived {}", "restored": "restored {}", "deprecated": "deprecated {}",
+    "renamed": "renamed {}", "described": "changed the description of {}", "tagged": "changed the tags of {}",
+    "reordered": "reordered {}", "transferred": "changed the maintainer of {}", "connected": "connected {}",
+    "disconnected": "disconnected {}", "uploaded": "uploaded {}", "tested": "tested {}",
+    "settings_changed": "changed the settings of {}", "updated": "updated {}", "viewed": "viewed {}",
+    "requested": "requested {}", "reviewed": "reviewed {}", "approved": "approved {}",
+    "dismissed": "took back the approval of {}", "rejected": "rejected {}", "commented": "commented on {}",
+    "applied": "applied {}", "bypassed": "changed {} without the approval it needed", "closed": "closed {}",
+    "invited": "invited {}", "notified": "notified {}", "joined": "joined as {}", "left": "left",
+    "removed": "removed {}", "activated": "activated {}", "deactivated": "deactivated {}",
+    "role_changed": "changed the role of {}", "permissions_changed": "changed the permissions of {}",
+    "members_changed": "changed the members of {}", "credential_rotated": "rotated the credential of {}",
+    "credential_revoked": "revoked {}",
+}  # fmt: skip
+# Of flags, a request or a copy is of changes, and not of the flag.
+OF_FLAGS = {
+    "requested": "requested approval of changes to {}", "approved": "approved changes to {}",
+    "rejected": "rejected changes to {}", "applied": "applied approved changes to {}",
+    "reviewed": "reviewed changes to {}", "dismissed": "took back the approval of changes to {}",
+    "commented": "commented on changes to {}", "closed": "closed the request to change {}",
+    "copied": "copied settings to or from {}", "connected": "linked {} to something else",
+    "disconnected": "unlinked {}", "reordered": "reordered the flags of {}",
+}  # fmt: skip
+# Of these kinds of objects, other words are usual.
+OF_KINDS = {
+    ("code_reference", "uploaded"): "uploaded the code references of {}", ("tag", "tagged"): "changed {}",
+    ("change_request", "requested"): "opened {}", ("approval_request", "requested"): "opened {}",
+    ("access_token", "credential_rotated"): "rotated {}", ("api_key", "credential_rotated"): "rotated {}",
+    ("environment", "credential_rotated"): "rotated a key of {}", ("webhook", "tested"): "tried {}",
+}  # fmt: skip
+KINDS = {"api_key": "SDK key", "code_reference": "", "single_sign_on": "single sign-on"}
+# The vendor's own words say more than these verbs do.
+VAGUE = {"updated", "connected", "disconnected", "copied"}
+PEOPLE = {"member", "invitation", "join_request"}
 PLAIN = ("updated", "changed")  # how summaries begin that do not say what was done
 
 
@@ -23,12 +70,18 @@ def vendor_of(key: str) -> Vendor:
 
 
 class Sentence(NamedTuple):
-    """A change in words: `who` did `what`, `more` precisely (a verb, when `what` does not say it), `where`."""
+    """A change in words: `who` did `what`, `where`; `what` is `before`, the name of the `object`, and `after` it.
+
+    `more` says it precisely where `what` does not: a verb.
+    """
 
     who: str
     what: str
     more: str | None
     where: str | None
+    before: str = ""
+    object: str = ""
+    after: str = ""
 
     def __str__(self) -> str:
         more = f" ({self.more})" if self.more else ""
@@ -37,16 +90,116 @@ class Sentence(NamedTuple):
 
 def sentence(row: Mapping[str, Any]) -> Sentence:
     """Return what a row of the table `event` tells, in words."""
-    who = row["actor_name"] or row["actor_email"] or row["actor_id"] or _nobody(row["actor_kind"])
-    verb = row["action"].replace("_", " ")
-    what = row["summary"] or " ".join(
-        part for part in (verb, row["object_kind"], row["object_name"] or row["object_key"]) if part
-    )
-    plain = what.startswith(PLAIN) and row["action"] not in ("updated", "value_changed")
-    place = row["environment_name"] or row["environment"]
-    where = place if place and place.lower() not in what.lower() else None
-    return Sentence(who, what, verb if plain else None, where)
+    kind, action = row["object_kind"] or "", row["action"]
+    name = tidy(row["object_name"] or row["object_key"] or "")
+    place = tidy(row["environment_name"] or row["environment"] or "")
+    who = who_of(row)
+    phrase = _phrase(kind, action)
+    said = tidy(row["summary"] or "", LONGEST_PHRASE)
+    more = None
+    if phrase is None or (action in VAGUE and said and not said.lower().startswith(PLAIN)) or (not name and said):
+        what = said or " ".join(part for part in (_spaced(action), _kind(kind)) if part)
+        before, object, after = _around_name(what, name) if said else (what, name, "")
+        more = _spaced(action) if phrase and said.lower().startswith(PLAIN) and action not in VAGUE else None
+    else:
+        before, _, after = phrase.partition("{}")
+        kinds = "" if kind == "flag" or (kind in PEOPLE and action != "created") else _kind(kind)
+        object = name
+        before += kinds or ("" if name else f"a {_spaced(kind)}" if kind else "something")
+        before += " " if kinds and name else ""
+        if action == "joined":
+            before, object, after = _joined(who, name)
+        elif action == "left":
+            object = ""
+        after += _to(row)
+    what = f"{before}{object}{after}".strip()
+    return Sentence(who, what, more, _where(what, place, kind, name), before, object, after)
+
+
+def who_of(row: Mapping[str, Any]) -> str:
+    """Return who acted in a row of the table `event`, for the beginning of a sentence."""
+    named = tidy(row["actor_name"] or "") or tidy(row["actor_email"] or "") or tidy(row["actor_id"] or "")
+    return named or _nobody(row["actor_kind"])
+
+
+@lru_cache(maxsize=4096)
+def tidy(text: str, longest: int = LONGEST_NAME) -> str:
+    """Return a text on one line, without signs that nobody sees or that turn others around, and not too long."""
+    seen = (sign if unicodedata.category(sign)[0] != "C" or sign in JOINERS else " " for sign in text[: 8 * longest])
+    told = " ".join("".join(seen).split())
+    return told if len(told) <= longest else told[: longest - 1].rstrip() + "…"
+
+
+def _phrase(kind: str, action: str) -> str | None:
+    return OF_KINDS.get((kind, action)) or (OF_FLAGS.get(action) if kind == "flag" else None) or PHRASES.get(action)
+
+
+def _kind(kind: str) -> str:
+    named = KINDS.get(kind, _spaced(kind))
+    return f"the {named}" if named else ""
+
+
+def _spaced(word: str) -> str:
+    return tidy(word.replace("_", " "), 40)
+
+
+def _around_name(said: str, name: str) -> tuple[str, str, str]:
+    """Return a phrase in three parts: before an object's name, the name, and after it."""
+    before, found, after = said.partition(name) if name else (said, "", "")
+    return before, found, after
+
+
+def _joined(who: str, name: str) -> tuple[str, str, str]:
+    """Return how somebody joined: themself, or by the hand of another."""
+    return ("joined", "", "") if not name or name.lower() == who.lower() else ("let ", name, " join")
+
+
+def _where(what: str, place: str, kind: str, name: str) -> str | None:
+    """Return where it was, unless the phrase says so already."""
+    itself = name.lower() == place.lower() and kind != "flag"
+    told = re.search(rf"\bin {re.escape(place)}(\W|$)", what, re.IGNORECASE) if place else None
+    return None if not place or itself or told else place
+
+
+def _to(row: Mapping[str, Any]) -> str:
+    """Return what was made of it, where one change of one place says it shortly."""
+    changes = list(row["changes"] or [])
+    if len(changes) != 1 or row["action"] not in ("value_changed", "renamed", "transferred", "rollout_changed"):
+        return ""
+    before, after = changes[0]["before"], changes[0]["after"]
+    if row["action"] == "rollout_changed":
+        return _share(after)
+    if row["action"] == "value_changed":
+        return f" from {_value(before)} to {_value(after)}" if _is_short(before) and _is_short(after) else ""
+    path = str(changes[0]["path"])
+    fits = path == "name" if row["action"] == "renamed" else path == "maintainer"
+    if not (fits and isinstance(after, str)) or is_shortened(after) or tidy(after) == tidy(row["object_name"] or ""):
+        was = fits and row["action"] == "renamed" and isinstance(before, str) and not is_shortened(before)
+        return f", formerly {tidy(str(before), 40)}" if was else ""
+    return f" to {tidy(after, 40)}"
+
+
+def _share(after: Any) -> str:
+    """Return what a rollout gives now, in a word or two."""
+    if isinstance(after, dict) and 0 < len(after) <= 3 and all(isinstance(part, str) for part in after.values()):
+        name, share = next(iter(after.items()))
+        if re.fullmatch(r"\d+(\.\d+)?%", share):
+            return f" to {share} {tidy(str(name), LONGEST_VALUE)}"
+    return f" to {_value(after)} for all" if _is_short(after) else ""
+
+
+def _is_short(value: Any) -> bool:
+    plain = isinstance(value, bool | int | float) or (isinstance(value, str) and not is_shortened(value))
+    return plain and len(_value(value)) <= LONGEST_VALUE + 2
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"“{tidy(value, 100)}”" if isinstance(value, str) else str(value)
 
 
 def _nobody(kind: str) -> str:
-    return {"system": "The vendor", "unknown": "Somebody"}.get(kind, f"An {kind}" if kind[:1] == "a" else f"A {kind}")
+    if kind in ("unknown", ""):
+        return "Somebody"
+    return "The vendor" if kind == "system" else f"An {kind}" if kind[:1] in "aeiou" else f"A {kind}"

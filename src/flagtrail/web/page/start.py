@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from flagtrail.web.page import around, change, coverage, object, person, signin, static, timeline
+from flagtrail.web.page import around, change, completion, coverage, object, person, signin, static, timeline
 
 router = APIRouter(include_in_schema=False)
-for subject in (static, timeline, change, around, object, person, coverage, signin):
+for subject in (static, timeline, completion, change, around, object, person, coverage, signin):
     router.include_router(subject.router)

@@ -22,18 +22,25 @@ def content(name: str) -> bytes | None:
 
 
 @cache
+def version() -> str:
+    """Return what stands in every address: one for all files, so that a script finds another beside its own."""
+    whole = sha256()
+    for name in sorted(each.name for each in FOLDER.iterdir()):
+        whole.update(name.encode() + b"\0" + (content(name) or b"") + b"\0")
+    return whole.hexdigest()[:12]
+
+
 def address(name: str) -> str:
-    """Return the address of a file, which is another one when its content is."""
-    found = content(name)
-    assert found is not None, f"the page has no file {name}"
-    return f"/static/{sha256(found).hexdigest()[:12]}/{name}"
+    """Return the address of a file, which is another one when the content of any file is."""
+    assert content(name) is not None, f"the page has no file {name}"
+    return f"/static/{version()}/{name}"
 
 
-@router.get("/static/{version}/{name}")
-def file(version: str, name: str) -> Response:
+@router.get("/static/{asked}/{name}")
+def file(asked: str, name: str) -> Response:
     """Return a file; an old address gives what is in it now, which is not kept."""
     found = content(name)
     if found is None:
         raise Refused(404, "there is no such part of the page")
-    headers = {"Cache-Control": FOREVER} if address(name).split("/")[2] == version else {}
+    headers = {"Cache-Control": FOREVER} if version() == asked else {}
     return Response(found, media_type=KINDS[name[name.rindex(".") :]], headers=headers)

@@ -1,18 +1,15 @@
-// What every page does when there is JavaScript: the reader's zone and theme, and parts that change without a reload.
+// What every page does when there is JavaScript: the reader's theme, and parts that change without a reload.
 // Markup is only ever taken from a document that the browser itself has parsed (XMLHttpRequest), and nothing in it runs.
 
 const YEAR = 31536000;
 
-function keep(name, value) {
-  document.cookie = `${name}=${value}; path=/; max-age=${YEAR}; samesite=lax`; // a zone or a theme: nothing to escape
-}
-
-/** Fetch a page of ours, and return it as a document; scripts in it do not run. */
-export function fetchPage(address) {
+/** Fetch a page of ours, and return it as a document; scripts in it do not run. `part`: only that part is needed. */
+export function fetchPage(address, part) {
   return new Promise((found, failed) => {
     const request = new XMLHttpRequest();
     request.open("GET", address);
     request.responseType = "document";
+    if (part) request.setRequestHeader("Flagtrail-Part", part);
     request.onload = () => {
       if (request.response) found({ page: request.response, address: request.responseURL, status: request.status });
       else failed(new Error(`no page at ${address}`));
@@ -22,18 +19,44 @@ export function fetchPage(address) {
   });
 }
 
-/** Put the parts of another page that stand in data-part into this one; parts that it lacks are taken away. */
+/** Put the parts of another page that stand in data-part into this one. `only`: the names of those to put. */
 export function put(page, only) {
-  const parts = only ? [only] : [...document.querySelectorAll("[data-part]")].map((part) => part.dataset.part);
-  for (const name of parts) {
+  const names = only ?? [...document.querySelectorAll("[data-part]")].map((part) => part.dataset.part);
+  const focus = focused();
+  for (const name of names) {
     const old = document.querySelector(`[data-part="${name}"]`);
     const fresh = page.querySelector(`[data-part="${name}"]`);
     if (old && fresh) old.replaceWith(document.adoptNode(fresh));
+    else if (old && !only) old.replaceChildren();
   }
   const sign = page.getElementById("sign");
   if (sign) document.getElementById("sign")?.replaceWith(document.adoptNode(sign));
-  document.title = page.title;
+  if (!only) document.title = page.title;
+  focus();
   document.dispatchEvent(new CustomEvent("flagtrail:put"));
+}
+
+/** Return what gives the focus back to what has it now, or to what stands there instead by then. */
+function focused() {
+  const was = document.activeElement;
+  const part = was?.closest("[data-part]")?.dataset.part;
+  if (!part) return () => {};
+  const { id } = was;
+  const key = was.dataset.key ?? was.closest("[data-id]")?.dataset.id;
+  const place = id === "q" ? [was.selectionStart, was.selectionEnd] : null;
+  return () => {
+    if (document.contains(was)) return;
+    const here = document.querySelector(`[data-part="${part}"]`);
+    const found =
+      (id && document.getElementById(id)) ||
+      (key &&
+        [...(here?.querySelectorAll("[data-key], [data-id] [data-open]") ?? [])].find(
+          (each) => (each.dataset.key ?? each.closest("[data-id]").dataset.id) === key,
+        )) ||
+      here;
+    found?.focus({ preventScroll: true });
+    if (place && found?.id === "q") found.setSelectionRange(...place);
+  };
 }
 
 let last = 0;
@@ -49,14 +72,17 @@ export async function go(address, { push = true } = {}) {
       location.assign(address);
       return;
     }
-    put(page);
     if (push) history.pushState(null, "", there);
+    put(page);
   } catch {
-    location.assign(address);
+    if (mine === last) location.assign(address);
   } finally {
-    document.body.classList.remove("loading");
+    if (mine === last) document.body.classList.remove("loading");
   }
 }
+
+/** Return whether what is fetched with `go` at the moment is still on its way. */
+export const isGoing = () => document.body.classList.contains("loading");
 
 function theme() {
   const button = document.getElementById("theme");
@@ -66,22 +92,9 @@ function theme() {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
-    keep("flagtrail_theme", root.dataset.theme);
+    document.cookie = `flagtrail_theme=${root.dataset.theme}; path=/; max-age=${YEAR}; samesite=lax`;
   });
-}
-
-function zone() {
-  const mine = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const root = document.documentElement;
-  if (!mine || new URLSearchParams(location.search).has("zone")) return;
-  keep("flagtrail_zone", mine);
-  const kept = document.cookie.includes("flagtrail_zone=");
-  if (kept && root.dataset.zone !== mine && !sessionStorage.getItem("flagtrail_zone_asked")) {
-    sessionStorage.setItem("flagtrail_zone_asked", mine); // once: a server without this zone would be asked for ever
-    location.reload();
-  }
 }
 
 addEventListener("popstate", () => go(location.href, { push: false }));
 theme();
-zone();

@@ -1,0 +1,178 @@
+"""Reads the life of an object: a bounded number of its changes, and of a flag what they tell of each environment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from flagtrail.facts import Fact, Life
+from flagtrail.lanes import ON, RULE, VALUE, Lanes, Served
+from flagtrail.places import ANYWHERE, Place
+from flagtrail.query import Query, events
+from flagtrail.state import Where, from_outside, shared, where_of
+from flagtrail.store import Store
+from flagtrail.touches import Touch, blind, touches_of
+from flagtrail.unread import Logs, logs_of
+from flagtrail.web.page.related import is_same
+from flagtrail.window import MILLISECOND, Window, subtract
+
+Row = Mapping[str, Any]
+MOST = 300  # changes of one object that are looked at
+MOST_OUTSIDE = 50  # changes of each kind that may have changed it and are not about it
+MOST_TOLD = 150  # changes up to which every place of a flag is worked out, and not only what it serves
+OFF = ("offVariation",)
+
+
+class Lane(NamedTuple):
+    """One environment over time: what it served, and its changes; None is for what belongs to no single environment."""
+
+    environment: str | None
+    name: str
+    served: Sequence[Served]
+    rows: Sequence[Row]
+
+
+class State(NamedTuple):
+    """What is known of one environment at a moment."""
+
+    environment: str
+    name: str
+    facts: Sequence[tuple[str, Fact]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """An object in one place over a window of time: its changes (oldest first), lanes, and what it was at a moment.
+
+    `holes` are the times that were not read, `in_part` whether only a part of its log is read.
+    """
+
+    where: Where
+    rows: Sequence[Row]
+    window: Window
+    lanes: Sequence[Lane]
+    holes: Sequence[Window]
+    at: datetime
+    in_part: bool
+    exists: Fact | None
+    states: Sequence[State]
+    others: Sequence[Fact]
+
+
+class Read(NamedTuple):
+    """The changes of an object that were looked at, oldest first; whether there are older and newer ones."""
+
+    rows: list[Row]
+    older: bool
+    newer: bool = False
+
+
+def read(store: Store, asked: Mapping[str, Any], at: datetime | None = None) -> Read:
+    """Return the newest changes of an object; those around a moment where the newest do not reach back so far.
+
+    Changes of which no project is told are among them: they may be of any.
+    """
+    anywhere = {name: value for name, value in asked.items() if name != "project"}
+    found = _read(store, anywhere, asked, at)
+    if found.rows or not (found.older or found.newer):
+        return found
+    return _read(store, asked, asked, at)  # many others have the same key
+
+
+def _read(store: Store, question: Mapping[str, Any], asked: Mapping[str, Any], at: datetime | None) -> Read:
+    newest = list(events(store, Query(**question, limit=MOST + 1)))
+    older, newer = len(newest) > MOST, False
+    rows = newest[:MOST]
+    if at is not None and older and rows[-1]["occurred_at"] > at:
+        before = list(events(store, Query(**question, until=at + MILLISECOND, limit=MOST // 2 + 1)))
+        after = list(events(store, Query(**question, since=at + MILLISECOND, oldest_first=True, limit=MOST // 2 + 1)))
+        older, newer = len(before) > MOST // 2, len(after) > MOST // 2
+        rows = [*reversed(after[: MOST // 2]), *before[: MOST // 2]]
+    named = {"object_key": asked["object"], "object_name": None, "object_kind": asked.get("object_kind")}
+    mine = [row for row in reversed(rows) if is_same(row, named) and _may_be_in(row, asked.get("project"))]
+    return Read(mine, older, newer)
+
+
+def _may_be_in(row: Row, project: str | None) -> bool:
+    return project is None or row["project"] in (None, project)
+
+
+def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime | None, now: datetime) -> list[Lived]:
+    """Return the life of an object in each place where one of its key is; `at` is the moment of its state.
+
+    Without a moment it is the last one up to which its log was read: what came after cannot be known yet.
+    """
+    logs = logs_of(store)
+    wheres = {where_of(row) for row in found.rows}
+    whole = {where for where in wheres if where[0] is not None} or wheres
+    return [_life(store, logs, found, where, (at, now)) for where in sorted(whole, key=str)]
+
+
+def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[datetime | None, datetime]) -> Lived:
+    at, now = moments
+    mine = [row for row in found.rows if where_of(row) == where]
+    vague = [row for row in found.rows if where_of(row) != where and row["project"] is None]
+    read = [logs(mine[0]["source"], log) for log in sorted({row["stream"] for row in mine})]
+    covered = _inside(shared([log.covered for log in read]), mine, found)
+    window = _window(mine, now)
+    if at is None:
+        at = max(min(now, covered[-1].until - MILLISECOND), mine[-1]["occurred_at"]) if covered else now
+    lanes, exists, states, others = [], None, list[State](), list[Fact]()
+    if mine[0]["object_kind"] == "flag":
+        outside = [*(blind(row, Place(ANYWHERE, ())) for row in vague), *from_outside(store, mine, where, MOST_OUTSIDE)]
+        told = Lanes(mine, window, covered, outside)
+        names = _names(mine)
+        for key in told.environments():
+            rows = [row for row in mine if _concerns(row, key)]
+            lanes.append(Lane(key, names.get(key, key), told.served(key), rows))
+        life = Life(mine, at, covered, outside)
+        exists = life.exists()
+        states = [State(lane.environment or "", lane.name, _facts(life, lane.environment)) for lane in lanes]
+        headline = {(fact.environment, fact.name) for state in states for _, fact in state.facts}
+        if len(mine) <= MOST_TOLD:
+            others = [fact for fact in life.facts() if (fact.environment, fact.name) not in headline]
+    drawn = {row["id"] for lane in lanes for row in lane.rows}
+    rest = [row for row in mine if row["id"] not in drawn]
+    if rest:
+        lanes.append(Lane(None, f"The {(mine[0]['object_kind'] or 'object').replace('_', ' ')}", (), rest))
+    in_part = any(log.in_part for log in read)
+    return Lived(where, mine, window, lanes, subtract(window, covered), at, in_part, exists, states, others)
+
+
+def _inside(covered: Sequence[Window], rows: Sequence[Row], found: Read) -> list[Window]:
+    """Return the covered time in which no change is left out here."""
+    first, last = rows[0]["occurred_at"], rows[-1]["occurred_at"]
+    parts = [part for window in covered if (part := window.after(first) if found.older else window)]
+    return [part for window in parts if (part := window.before(last + MILLISECOND) if found.newer else window)]
+
+
+def _window(rows: Sequence[Row], now: datetime) -> Window:
+    """Return the time from a little before the first change until now."""
+    first, last = rows[0]["occurred_at"], max(now, rows[-1]["occurred_at"] + MILLISECOND)
+    return Window(first - max((last - first) / 40, timedelta(minutes=1)), last)
+
+
+def _names(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the newest name of each environment, by key."""
+    return {row["environment"]: row["environment_name"] for row in rows if row["environment_name"]}
+
+
+def _concerns(row: Row, environment: str) -> bool:
+    if row["environment"] == environment:
+        return True
+    touched: list[Touch] = touches_of(row) if row["changes"] else []
+    return any(touch.place.environment == environment for touch in touched)
+
+
+def _facts(life: Life, environment: str | None) -> list[tuple[str, Fact]]:
+    """Return what is known of what an environment serves, each with what it is called."""
+    places = (("Value", VALUE), ("Switch", ON), ("Default rule", RULE), ("While off", OFF))
+    found = [(name, life.fact(Place(environment, segments))) for name, segments in places]
+    if life.deleted or (life.made and not life.past):
+        return []
+    return [(name, fact) for name, fact in found if fact is not None]
+
+
+def page_of(store: Store, asked: Mapping[str, Any], limit: int, after: str | None) -> Sequence[Row]:
+    """Return a page of an object's changes, newest first, with one more than it holds if there is one."""
+    return list(events(store, replace(Query(**asked), limit=limit + 1, after=after)))

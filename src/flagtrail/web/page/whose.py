@@ -1,0 +1,52 @@
+"""Finds the changes of one person: by everything that may mean them, and then by who it really was."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from flagtrail.event import ActorKind
+from flagtrail.people import People
+from flagtrail.query import Query, cursor_of, events
+from flagtrail.store import Store
+
+Row = Mapping[str, Any]
+ROUNDS = 4  # of reading on where many that were found are somebody else's
+
+
+def question_of(people: People, key: str) -> Query:
+    """Return a question that holds all changes of the person with a key of `People`, and maybe some of others."""
+    vendor, _, rest = key.partition(":")
+    kind, _, which = rest.partition(":")
+    if kind in set(ActorKind):
+        return Query(vendor=vendor, actor_kind=kind, actor=_beginning(which) if which else ())
+    return Query(actor=[_beginning(identity) for identity in people.identities(key)])
+
+
+def _beginning(identity: str) -> str:
+    """Return the pattern of a whole value: without a `*`, any part of one would do."""
+    return f"{identity}*"
+
+
+def is_whose(people: People, key: str) -> Callable[[Row], bool]:
+    """Return whether a change is one of the person with a key."""
+    return lambda row: people.person(row).key == key
+
+
+def changes(store: Store, query: Query, fits: Callable[[Row], bool], most: int) -> tuple[list[dict[str, Any]], str]:
+    """Return the first changes of a question that fit, and the cursor after which there may be more; empty when not.
+
+    So many are read at most as bound the time: there may be more though fewer than `most` are returned.
+    """
+    found: list[dict[str, Any]] = []
+    after = query.after
+    for _ in range(ROUNDS):
+        page = list(events(store, replace(query, limit=most + 1, after=after)))
+        for row in page[:most]:
+            if fits(row):
+                found.append(row)
+                if len(found) == most:
+                    return found, cursor_of(row) if row is not page[-1] else ""
+        if len(page) <= most:
+            return found, ""
+        after = cursor_of(page[most - 1])
+    return found, after or ""

@@ -33,9 +33,9 @@ def too_wide(page: Page) -> list[str]:
         page.evaluate("""() => {
           const wide = document.documentElement.clientWidth;
           if (document.documentElement.scrollWidth <= wide) return [];
-          return [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > wide + 1)
-            .slice(0, 5)
-            .map((one) => `${one.tagName}.${one.className} ${Math.round(one.getBoundingClientRect().right)}`);
+          const right = (one) => Math.round(one.getBoundingClientRect().right);
+          return [...document.querySelectorAll("body *")].filter((one) => right(one) > wide).slice(0, 5)
+            .map((one) => `${one.tagName}.${one.className} ${right(one)}`);
         }""")
     )
 

@@ -1,6 +1,7 @@
 """Reads ConfigCat: the audit log of each organization."""
 
 import hashlib
+import hmac
 import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ import httpx
 from pydantic import StringConstraints
 
 from flagtrail.api import Api
-from flagtrail.connector import BaseUrl, Connector, Count, Hole, Page, Secret, Stream
+from flagtrail.connector import BaseUrl, Connector, Count, Hole, Nudge, Page, Secret, Stream
 from flagtrail.errors import AccessDenied, UnexpectedResponse
 from flagtrail.event import Event, Record, Term
 from flagtrail.limit import Allowance
@@ -25,6 +26,9 @@ HINTS = {
     403: "Use the credentials of an Organization Admin: the organization's audit log is not shown to others",
     404: "Check `base_url`, and that the organization still exists and is shown to these credentials",
 }
+
+WEBHOOK_ID = re.compile(r"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+KEYS = 10  # signatures of one webhook that are looked at: ConfigCat makes one for each signing key
 
 OrganizationId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{36}$", to_lower=True)]
 
@@ -110,6 +114,22 @@ class ConfigCat(Connector):
     def counts(self, api: Api, stream: Stream, window: Window, parts: int = 500) -> list[Count] | None:
         """Return ConfigCat's `paging.totalCount` of the window; V1 tells none."""
         return None if self.api == "v1" else audit_log.counts(api, stream.scope[0], window)
+
+    def nudge(self, secret: bytes, headers: Mapping[str, str], body: bytes) -> Nudge | None:
+        """Return a webhook that is signed with a signing key.
+
+        `X-ConfigCat-Webhook-Signature-V1` holds, by commas, a base64 HMAC-SHA256 for each key, of the webhook's id, its
+        timestamp in Unix seconds, and the body, with nothing in between: so the forms of the two are checked first
+        (https://configcat.com/docs/advanced/notifications-webhooks, "Verifying Webhook requests").
+        """
+        id, timestamp = (headers.get(f"x-configcat-webhook-{name}", "") for name in ("id", "timestamp"))
+        if not (WEBHOOK_ID.fullmatch(id) and re.fullmatch(r"[0-9]{10}", timestamp)):
+            return None
+        signature = b64encode(hmac.new(secret, f"{id}{timestamp}".encode() + body, hashlib.sha256).digest())
+        given = headers.get("x-configcat-webhook-signature-v1", "").split(",")
+        if not any(hmac.compare_digest(signature, one.strip().encode()) for one in given[:KEYS]):
+            return None
+        return Nudge(datetime.fromtimestamp(int(timestamp), UTC))
 
 
 def allowances(headers: Mapping[str, str], date: datetime | None) -> list[Allowance]:

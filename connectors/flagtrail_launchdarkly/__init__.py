@@ -1,5 +1,6 @@
 """Reads LaunchDarkly: the audit log of an account, and the flag events of its environments."""
 
+import hmac
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import httpx
 from pydantic import BeforeValidator, StringConstraints
 
 from flagtrail.api import Api
-from flagtrail.connector import BaseUrl, Connector, Count, Hole, Page, Secret, Stream
+from flagtrail.connector import BaseUrl, Connector, Count, Hole, Nudge, Page, Secret, Stream
 from flagtrail.errors import AccessDenied, UnexpectedResponse
 from flagtrail.event import Event, Record, Term, to_json
 from flagtrail.limit import Allowance
@@ -133,6 +134,15 @@ class LaunchDarkly(Connector):
         if not isinstance(body, dict) or body.get("_id") != vendor_id:
             raise UnexpectedResponse(f"{api.host}{PATH} answers with something else than the entry {vendor_id!r}")
         return body
+
+    def nudge(self, secret: bytes, headers: Mapping[str, str], body: bytes) -> Nudge | None:
+        """Return a webhook whose `X-LD-Signature` is the hex HMAC-SHA256 of its body.
+
+        https://launchdarkly.com/docs/home/infrastructure/webhooks, "Signing the webhook"; it holds no time.
+        """
+        signature = hmac.new(secret, body, sha256).hexdigest()
+        given = headers.get("x-ld-signature", "")
+        return Nudge(None) if hmac.compare_digest(signature.encode(), given.encode()) else None
 
     @property
     def _filters(self) -> list[Statement] | None:

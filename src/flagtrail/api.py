@@ -6,7 +6,7 @@ vendor's limits, retries what passes by itself, and turns everything else into t
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +33,7 @@ Params = Mapping[str, str | int]
 class _Tally:
     requests: int = 0
     heard_at: float = float("-inf")
+    told: Callable[[str], object] = str  # of each request: its status, or `none` without an answer
 
 
 class Answer(NamedTuple):
@@ -127,6 +128,23 @@ class Api:
         """Return the vendor's present time, by its newest Date header; None before the first answer."""
         return self._clock.now()
 
+    def tell(self, told: Callable[[str], object]) -> None:
+        """Call this after each request from now on, in any thread, with its status, or `none` without an answer."""
+        self._tally.told = told
+
+    def succeeds(self, other: "Api") -> None:
+        """Go on for an API of the same vendor with other secrets: count on, tell the same, know the vendor's time."""
+        self._tally, self._clock = other._tally, other._clock
+
+    @property
+    def limiter(self) -> Limiter:
+        """What keeps this credential inside the vendor's limits, here shared by all who have it."""
+        return self._limiter
+
+    def leave(self) -> None:
+        """Let go of the connections that are idle, and keep none; others of the same credential go on."""
+        self._lines.close()
+
     def close(self) -> None:
         """Wake every waiting thread with Unavailable, and let no further request start."""
         self._limiter.close()
@@ -168,9 +186,10 @@ class Api:
             raise Unavailable(f"{self.host}: stopped before asking")
         self._tally.requests += 1  # a rough number: threads may count at the same time
         allowances: list[Any] = []
+        status = "none"
         try:
             with self._lines.lend() as line, closing(line.send(request)) as r:
-                self._tally.heard_at = time.monotonic()
+                status, self._tally.heard_at = str(r.status_code), time.monotonic()
                 date = self._clock.learn(r.headers.get("date"))
                 allowances = list(self._dialect(r.headers, date))
                 if "," in r.headers.get("content-encoding", ""):
@@ -188,6 +207,7 @@ class Api:
             raise Unavailable(f"{self.host} sent a body that cannot be unpacked") from None
         finally:
             self._limiter.release(allowances, route)
+            self._tally.told(status)
         return Answer(self._parse(r, body), date)
 
     def _request(

@@ -30,7 +30,7 @@ from flagtrail.fields import BY_NAME
 from flagtrail.impact import NUMBER, Range, parse_range
 from flagtrail.question import TEXT, Query, place_of
 from flagtrail.schema import EVENT
-from flagtrail.words import LONGEST, asked
+from flagtrail.words import LONGEST, asked, spelled
 
 TEXTS = ("summary", "comment", "object_key", "object_name", "location", "actor_name")
 LONG_TEXT = 100_000  # characters of an event that PostgreSQL's index of words reads
@@ -187,10 +187,23 @@ def measured(numbers: Range, event: Any, dialect: str) -> ColumnElement[bool]:
 def _has_text(text: str, dialect: str) -> ColumnElement[bool]:
     if dialect != "postgresql":
         return func.has_words(joined_texts(), text) == 1
+    # To take an event apart into words takes long, and most that do not have one do not have its letters.
+    found = [func.strpos(func.lower(joined_texts()), word) > 0 for word in spelled(text).replace('"', " ").split()
+             if word.isascii()]  # fmt: skip
+    return and_(*found, has_terms(terms_of(text)))
+
+
+def terms_of(text: str) -> list[str]:
+    """Return what PostgreSQL's index of words is asked for by a text: an event that has it meets each of these."""
     beginnings, groups = asked(text)
     terms = [_kept(word, ":*") for word in beginnings]
     # A word that was cut is known by its beginning only.
     terms += [f"({' <-> '.join(_kept(word, ':*' * (len(word) == LONGEST)) for word in group)})" for group in groups]
+    return terms
+
+
+def has_terms(terms: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition of what meets all of some terms, for which PostgreSQL has an index."""
     vector: Any = literal_column(WORDS)
     has: ColumnElement[bool] = vector.op("@@")(literal(" & ".join(terms), String).cast(TSQUERY))
     return has

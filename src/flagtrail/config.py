@@ -6,8 +6,10 @@ source is built, so that the table can be queried without them.
 
 import difflib
 import os
+import re
 import tomllib
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +20,8 @@ from sqlalchemy.exc import ArgumentError
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.limit import RESERVE
+from flagtrail.notices.settings import NoticeSettings, SinkSettings
+from flagtrail.operating import RunSettings, TelemetrySettings
 from flagtrail.people import People, PersonSettings
 from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
@@ -38,7 +42,8 @@ CORE = (
     "reserve",
 )  # what a source is, besides its connector
 
-NAMED_BY = {"source": "name", "person": "email"}  # the lists of tables, and what a table of each is told by
+# The lists of tables, and what a table of each is told by.
+NAMED_BY = {"source": "name", "person": "email", "notice": "name", "sink": "name"}
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -102,6 +107,14 @@ def _store_url(value: Any) -> Any:
 Span = Annotated[timedelta, BeforeValidator(_span)]
 
 
+class WebhookSettings(BaseModel):
+    """What of a `[[source]]` is about webhooks: secrets, which are fetched when the source is built."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    webhook_secret: Annotated[tuple[Secret, ...], BeforeValidator(lambda one: one if isinstance(one, list) else [one])]
+
+
 class StoreSettings(BaseModel):
     """The table `[store]`."""
 
@@ -134,6 +147,8 @@ class SourceSettings(BaseModel):
     """Whether `flagtrail run` compares what is covered with the vendor's own numbers, hourly to monthly."""
     reserve: Annotated[float, BeforeValidator(_share)] = RESERVE
     """The share of the vendor's request limits that is left to your other tools, such as 0.2 or "20%"."""
+    webhook_secret: Annotated[Any, Field(repr=False)] = None
+    """What the vendor signs its webhooks with, so that they make `flagtrail run` look at once; or a list of such."""
 
     def __repr_args__(self) -> Any:
         """Leave out the connector's own settings: a secret may stand there by mistake."""
@@ -146,10 +161,21 @@ class SourceSettings(BaseModel):
         if kind is None:
             known = ", ".join(connectors) or "none is installed"
             raise ConfigError(f"{where}: there is no connector {self.connector!r}; installed: {known}")
-        core = {name: getattr(self, name) for name in CORE}
         names = [*SourceSettings.model_fields, *kind.model_fields]
-        connector = _validated(kind, self.model_extra or {}, where, names)
-        return Source(connector=connector, **core)
+        core = {name: getattr(self, name) for name in CORE}
+        connected = partial(validated, kind, self.model_extra or {}, where, names)
+        secrets = self._webhook_secrets(kind, where)
+        return Source(connector=connected(), renewal=connected, webhook_secrets=secrets, **core)
+
+    def _webhook_secrets(self, kind: type[Connector], where: str) -> tuple[SecretStr, ...]:
+        if self.webhook_secret is None:
+            return ()
+        if kind.nudge is Connector.nudge:
+            raise ConfigError(
+                f"{where}: webhook_secret: the connector {self.connector!r} knows no webhooks; leave it out"
+            )
+        told = {"webhook_secret": self.webhook_secret}
+        return validated(WebhookSettings, told, where, []).webhook_secret
 
 
 class Config(BaseModel):
@@ -160,6 +186,9 @@ class Config(BaseModel):
     store: StoreSettings = StoreSettings()
     source: list[SourceSettings] = []
     person: list[PersonSettings] = []
+
+    notice: list[NoticeSettings] = []
+    sink: list[SinkSettings] = []
 
     @field_validator("person")
     @classmethod
@@ -177,6 +206,9 @@ class Config(BaseModel):
 
     serve: ServeSettings = ServeSettings()
     """How the page and the HTTP API are served."""
+
+    run: RunSettings = RunSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     def sources(self, only: list[str] | None = None) -> list[Source]:
         """Return every source, or those named; raises ConfigError with a line for each mistake in any of them."""
@@ -200,7 +232,10 @@ class Config(BaseModel):
         return built
 
 
-TABLES: dict[str, type[BaseModel]] = {"store": StoreSettings, "serve": ServeSettings}
+TABLES: dict[str, type[BaseModel]] = {
+    "store": StoreSettings, "serve": ServeSettings, "run": RunSettings, "telemetry": TelemetrySettings,
+}  # fmt: skip
+LISTS: dict[str, type[BaseModel]] = {"person": PersonSettings, "notice": NoticeSettings, "sink": SinkSettings}
 
 
 def config_path(given: Path | None) -> Path:
@@ -223,12 +258,24 @@ def load(given: Path | None = None) -> Config:
         raise ConfigError(f"config {path} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config {path} is not whole TOML: {error}") from None
-    config = _validated(Config, raw, f"config {path}", list(Config.model_fields))
-    names = [source.name for source in config.source]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise ConfigError(f"config {path}: two sources are called {twice!r}; give each a name of its own")
+    config = validated(Config, raw, f"config {path}", list(Config.model_fields))
+    _check_names(config, path)
     return config
+
+
+def _check_names(config: Config, path: Path) -> None:
+    """Raise ConfigError when two things have one name, or a notice goes to a sink that is not there."""
+    for kind, tables in (("source", config.source), ("notice", config.notice), ("sink", config.sink)):
+        names = [each.name for each in tables]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ConfigError(f"config {path}: two {kind}s are called {twice!r}; give each a name of its own")
+    known = [sink.name for sink in config.sink]
+    for notice in config.notice:
+        unknown = next((name for name in notice.to if name not in known), None)
+        if unknown:
+            told = f"there is no sink {unknown!r}; there is: {', '.join(known) or 'none'}"
+            raise ConfigError(f"config {path}: notice {notice.name!r}: to: {told}")
 
 
 def store_url(config: Config, given: Path | None = None) -> str:
@@ -240,7 +287,8 @@ def store_url(config: Config, given: Path | None = None) -> str:
     return url
 
 
-def _validated(model: type[Model], raw: dict[str, Any], where: str, names: list[str]) -> Model:
+def validated(model: type[Model], raw: dict[str, Any], where: str, names: list[str]) -> Model:
+    """Return settings, checked; raises ConfigError with a line for each mistake. `names` are those that are known."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -256,7 +304,7 @@ def _line(detail: Any, where: str, names: list[str], raw: dict[str, Any]) -> str
         kind, settings = loc[0], raw[loc[0]][loc[1]]
         name = settings.get(NAMED_BY[kind]) if isinstance(settings, dict) else None
         where = f"{where}: {kind} {name!r}" if isinstance(name, str) else f"{where}: {kind} {loc[1] + 1}"
-        names = list(PersonSettings.model_fields) if kind == "person" else names
+        names = list(LISTS[kind].model_fields) if kind in LISTS else names
         loc = loc[2:]
     elif loc[0] in TABLES:
         names = list(TABLES[loc[0]].model_fields)
@@ -275,14 +323,20 @@ def _right_form(detail: Any, place: str) -> str:
     limits = {key: value for key, value in (detail.get("ctx") or {}).items() if key in ("ge", "le", "gt", "lt")}
     if limits:
         bounds = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
-        told = [spoken(value) if isinstance(value, timedelta) else value for value in limits.values()]
-        return " and ".join(f"must be {bounds[key]} {value}" for key, value in zip(limits, told, strict=True))
+        return " and ".join(f"must be {bounds[key]} {_limit(value)}" for key, value in limits.items())
     if detail["type"] == "string_pattern_mismatch" and place == "name":
         return "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
     if detail["type"] == "list_type" and place in NAMED_BY:
         return f"write [[{place}]] with two brackets before each {place}"
-    if detail["type"] == "string_too_short":
+    if detail["type"] in ("string_too_short", "too_short"):
         return "must not be empty"
     if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
         return f"write [{place}] above its settings" if place else "write its settings as name = value"
     return str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _limit(value: Any) -> str:
+    """Return a limit for people; pydantic tells a length of time as Python writes it."""
+    if not str(value).startswith("datetime.timedelta("):
+        return str(value)
+    return spoken(timedelta(**{unit: int(number) for unit, number in re.findall(r"(\w+)=(\d+)", str(value))}))

@@ -3,14 +3,12 @@
 A connector never sleeps, retries, looks at status codes, stores, schedules or asks the clock: `Api` and the core do.
 """
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Sec
 
 from flagtrail.errors import ConfigError, UnexpectedResponse
 from flagtrail.event import Event, Record, Term
+from flagtrail.secret import fetched
 from flagtrail.window import Window
 
 if TYPE_CHECKING:  # who only asks the table needs no HTTP client
@@ -120,31 +119,14 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _secret(value: Any) -> Any:
-    """Return the secret that `{ env = "NAME" }` or `{ file = "path" }` names; ValueError says what is missing."""
-    if isinstance(value, SecretStr):
-        return value
-    if isinstance(value, dict) and value.keys() == {"env"} and isinstance(value["env"], str):
-        secret = os.environ.get(value["env"], "")
-        where = f"environment variable {value['env']}"
-    elif isinstance(value, dict) and value.keys() == {"file"} and isinstance(value["file"], str):
-        where = f"file {value['file']}"
-        try:
-            secret = Path(value["file"]).expanduser().read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise ValueError(f"{where} cannot be read: {reason}") from None
-    else:
-        raise ValueError('a secret does not stand in the config; write { env = "NAME" } or { file = "/path" }')
-    if not secret.strip():
-        raise ValueError(f"{where} is not set or empty")
-    if not (secret.strip().isprintable() and secret.isascii()):
-        raise ValueError(f"{where} holds more than one line, or a character that no credential has")
-    return SecretStr(secret.strip())
-
-
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Secret = Annotated[SecretStr, BeforeValidator(fetched)]
+
+
+class Nudge(NamedTuple):
+    """A webhook that the vendor signed, which is a reason to look now; `sent_at` is None where it holds no time."""
+
+    sent_at: datetime | None
 
 
 class Connector(BaseModel, ABC):
@@ -201,6 +183,13 @@ class Connector(BaseModel, ABC):
         """Return a record in its full form, from which `event` makes an event with `changes`.
 
         Raises AccessDenied with status 404 when the vendor does not show it any more.
+        """
+        raise NotImplementedError
+
+    def nudge(self, secret: bytes, headers: Mapping[str, str], body: bytes) -> Nudge | None:
+        """Return the webhook that a request is when a secret signs it, else None; names of headers are in lower case.
+
+        Nothing but the signature counts: what the body says is never believed.
         """
         raise NotImplementedError
 

@@ -30,13 +30,17 @@ def count_by_stream(store: Store) -> dict[tuple[str, str], int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def unmapped(store: Store, known: set[str]) -> dict[tuple[str, str], int]:
-    """Return the vendor actions that no shared verb fits, and how many events have each, by vendor and action."""
+def count_by_action(store: Store) -> dict[tuple[str, str], int]:
+    """Return how many events there are by vendor and action."""
     counts: Counter[tuple[str, str]] = Counter()
     for (_, _, vendor, action), count in _totals(store):
-        if action not in known:
-            counts[vendor, action] += count
-    return {name: count for name, count in counts.items() if count}
+        counts[vendor, action] += count
+    return dict(counts)
+
+
+def unmapped(store: Store, known: set[str]) -> dict[tuple[str, str], int]:
+    """Return the vendor actions that no shared verb fits, and how many events have each, by vendor and action."""
+    return {name: count for name, count in count_by_action(store).items() if count and name[1] not in known}
 
 
 def _totals(store: Store) -> Iterator[tuple[tuple[str, str, str, str], int]]:

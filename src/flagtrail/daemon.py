@@ -2,31 +2,34 @@
 
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
+from typing import Final
 
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 
+from flagtrail import systemd
 from flagtrail.errors import FlagtrailError
-from flagtrail.limit import Limiter
+from flagtrail.pulse import Pulse, Turn
 from flagtrail.report import Report
+from flagtrail.roster import Job, Roster
 from flagtrail.source import Source
-from flagtrail.status import aging
 from flagtrail.store import Store
 from flagtrail.sync import Session
-from flagtrail.upkeep import fetch_details, verify_due
+from flagtrail.turns import Turns
 
 UPKEEP = 60.0  # seconds between looks for verifications that are due and full forms that are wanted
 AWAKE = 1.0  # seconds that a signal may have to wait
+BEAT = 5.0  # seconds between two signs of life of the scheduler
 JUMP = 5.0  # seconds between our clock and the passing of time after which somebody has set it: ticks are due anew
 GRACE = 4.0  # seconds for the pages under way to be stored; then the rest stays a gap for the next start
+STOP: Final = "stop"
+RELOAD: Final = "reload"
 
 log = structlog.get_logger()
 
@@ -39,119 +42,139 @@ class Daemon:
 
     def __init__(
         self, sources: list[Source], store: Store, *, after: Callable[[Report], None] | None = None,
-        ending: Callable[[], None] | None = None,
+        ending: Callable[[], None] | None = None, reread: Callable[[], list[Source]] | None = None,
+        pulse: Pulse | None = None,
     ) -> None:  # fmt: skip
         """Prepare to read the sources; `after` is told of each report, in the thread of its source.
 
-        `ending` is called as soon as it begins to end, so that what runs beside it can end at the same time.
+        `ending` is called as soon as it begins to end, so that what runs beside it can end at the same time. `reread`
+        reads the config again, at SIGHUP, and returns the sources in it, or raises FlagtrailError.
         """
-        self.sources = sources
         self.store = store
-        self.after = after
-        self.ending = ending
-        self.stopped: queue.SimpleQueue[None] = queue.SimpleQueue()  # may be put to within a signal's handler
-        limiters: dict[Any, Limiter] = {}  # sources with the same credential share its limits
-        self.sessions = [Session(source, store, limiters=limiters) for source in sources]
+        self.ending, self.reread = ending, reread
+        self.pulse = pulse or Pulse()
+        self.told: queue.SimpleQueue[str | list[Source] | None] = queue.SimpleQueue()  # put to within signal handlers
+        turns = Turns(store, self.pulse, after, UPKEEP)
+        self.tick, self.catch_up, self.upkeep = turns.tick, turns.catch_up, turns.upkeep
+        jobs = (Job("tick", self.tick), Job("older", self.catch_up), Job("upkeep", self.upkeep, UPKEEP))
+        self.roster = Roster(sources, store, self.pulse, jobs)
+        self._rereading = self._again = False
+        self._stuck: set[Turn] = set()
+        self._watchdog = systemd.Watchdog()
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The sources that are read, connected."""
+        return self.roster.sessions
 
     def run(self) -> bool:
         """Read until SIGTERM, SIGINT or `stop`; return whether everything came to its end within the grace."""
-        scheduler = BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(3 * len(self.sources))},
-            # APScheduler's own default drops a tick that is one second late.
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-            timezone=UTC,
-        )
-        for session in self.sessions:
-            seconds = session.source.every.total_seconds()
-            name = session.source.name
-            for job, called in ((self.tick, name), (self.catch_up, f"{name} older")):
-                scheduler.add_job(
-                    job, "interval", seconds=seconds, args=[session], id=called, next_run_time=datetime.now(UTC)
-                )
-            scheduler.add_job(self.upkeep, "interval", seconds=UPKEEP, args=[session], id=f"{name} upkeep")
+        on_terminal = sys.stderr.isatty()
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._signalled)
-        scheduler.start()
-        log.info("daemon_started", sources=[source.name for source in self.sources], store=self.store.shown)
-        self._wait(scheduler)
-        return self._shut_down(scheduler)
+            if self.reread is not None:
+                signal.signal(signal.SIGHUP, self._hung_up)
+        self.roster.scheduler.add_job(self.pulse.beat, "interval", seconds=BEAT, args=["scheduler"])
+        self.pulse.beat("loop")
+        self.roster.start()
+        self.pulse.beat("scheduler")
+        log.info("daemon_started", sources=[session.source.name for session in self.sessions], store=self.store.shown)
+        systemd.tell("READY=1")
+        ahead = time.time() - time.monotonic()
+        while True:  # awake each second: a signal may reach another thread
+            with suppress(queue.Empty):
+                said = self.told.get(timeout=AWAKE)
+                if said == STOP or (said == RELOAD and on_terminal and not sys.stderr.isatty()):
+                    break  # the terminal is gone, and nobody could read any more what we say
+                self._reload() if said == RELOAD else self._take_over(said)
+            ahead = self._look_at_clock(ahead)
+            self._look_around()
+        return self._shut_down()
 
     def stop(self) -> None:
         """Make `run` return soon."""
-        self.stopped.put(None)
+        self.told.put(STOP)
 
-    def tick(self, session: Session) -> Report | None:
-        """Look at the newest windows of one source; what goes wrong is logged, and tried again at the next tick."""
-        report = self._read(session, "tick", session.look)
-        if report is not None and self.after is not None:
-            self.after(report)
-        return report
+    def look_at(self, source: str) -> Report | None:
+        """Do the tick of a source now, by its name, whenever the next one is due; None when there is no such source."""
+        found = next((session for session in self.sessions if session.source.name == source), None)
+        return self.tick(found) if found else None
 
-    def catch_up(self, session: Session) -> Report | None:
-        """Fill the older gaps of one source; what goes wrong is logged, and tried again soon."""
-        return self._read(session, "catch_up", session.catch_up)
-
-    def _read(self, session: Session, what: str, read: Callable[[], Report]) -> Report | None:
-        failed, crashed = what + "_failed", what + "_crashed"
-        try:
-            report = read()
-        except FlagtrailError as error:
-            log.error(failed, source=session.source.name, error=str(error))
-            return None
-        except Exception:
-            log.exception(crashed, source=session.source.name)
-            return None
-        if what == "tick" or report.new or report.errors:
-            changed = sum(stream.changed for stream in report.streams.values())
-            log.info(what, source=report.source, new=report.new, changed=changed, requests=report.requests,
-                     streams=len(report.streams), errors=len(report.errors))  # fmt: skip
-        return report
-
-    def upkeep(self, session: Session) -> None:
-        """Verify what is due of one source, and fetch full forms of entries; what goes wrong is logged."""
-        name = session.source.name
-        try:
-            self.store.gather()
-            self.store.write_back()
-            for stream in aging(self.store, name):
-                log.warning("entries_age_out", source=name, stream=stream.state.stream, at=str(stream.ages_out_at))
-            for report in verify_due(session):
-                streams = report.streams.values()
-                log.info("verified", source=name, streams=[stream.stream.name for stream in streams],
-                         found=sum(stream.found for stream in streams), differing=report.differing,
-                         vanished=sum(len(stream.vanished) for stream in streams), requests=report.requests,
-                         error=report.error)  # fmt: skip
-            fetched = fetch_details(session, UPKEEP)
-            if fetched.stored or fetched.error:
-                log.info("details", source=name, stored=fetched.stored, gone=fetched.gone, error=fetched.error)
-        except FlagtrailError as error:
-            log.error("upkeep_failed", source=name, error=str(error))
-        except Exception:
-            log.exception("upkeep_crashed", source=name)
+    def reload(self) -> None:
+        """Make `run` read the config again soon."""
+        self.told.put(RELOAD)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
-        self.stopped.put(None)
+        self.told.put(STOP)
 
-    def _wait(self, scheduler: BackgroundScheduler) -> None:
-        """Wait for the end, awake each second: a signal may reach another thread, and somebody may set our clock."""
-        ahead = time.time() - time.monotonic()
-        while True:
-            with suppress(queue.Empty):
-                return self.stopped.get(timeout=AWAKE)
-            if abs(time.time() - time.monotonic() - ahead) > JUMP:
-                ahead = time.time() - time.monotonic()
-                log.warning("clock_was_set", now=str(datetime.now(UTC)))
-                for job in scheduler.get_jobs():
-                    job.modify(next_run_time=datetime.now(UTC))
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        self.told.put(RELOAD)
 
-    def _shut_down(self, scheduler: BackgroundScheduler) -> bool:
+    def _reload(self) -> None:
+        """Read the config in a thread of its own: a program that prints a secret may take its time."""
+        if self._rereading:
+            self._again = True
+        elif self.reread is not None:
+            self._rereading = True
+            systemd.tell(*systemd.reloading())
+            threading.Thread(target=self._reread, args=[self.reread], name="rereading", daemon=True).start()
+
+    def _reread(self, reread: Callable[[], list[Source]]) -> None:
+        sources = None
+        try:
+            sources = reread()
+            self.pulse.reload_failed = None
+        except FlagtrailError as error:
+            self.pulse.reload_failed = str(error)
+            log.error("config_refused", error=str(error))
+        except Exception:
+            self.pulse.reload_failed = "that is a bug; the log tells more"
+            log.exception("reload_crashed")
+        self.told.put(sources)
+
+    def _take_over(self, sources: object) -> None:
+        """Read the sources of the new config; None when there is none, and the old one stays."""
+        if isinstance(sources, list):
+            changes = self.roster.exchange(sources)
+            self.pulse.reloaded_at = datetime.now(UTC)
+            log.info("config_reloaded", **changes)
+        self._rereading = False
+        systemd.tell("READY=1")
+        if self._again:
+            self._again = False
+            self._reload()
+
+    def _look_at_clock(self, ahead: float) -> float:
+        """Let everything be due anew when somebody has set our clock; return how far it is ahead of time's passing."""
+        now = time.time() - time.monotonic()
+        if abs(now - ahead) <= JUMP:
+            return ahead
+        log.warning("clock_was_set", now=str(datetime.now(UTC)))
+        self.roster.due_now()
+        return now
+
+    def _look_around(self) -> None:
+        """Show that we live, and tell of what does not move, and of what moves again."""
+        self.pulse.beat("loop")
+        if self.pulse.is_alive:
+            self._watchdog.live()
+        self.roster.sweep()
+        stuck = set(self.pulse.stuck())
+        for turn in stuck - self._stuck:
+            log.error("source_stuck", source=turn.source, job=turn.job, seconds=round(turn.idle_for), at=turn.where())
+        for turn in self._stuck - stuck:
+            log.info("source_moves", source=turn.source, job=turn.job)
+        self._stuck = stuck
+
+    def _shut_down(self) -> bool:
         log.info("daemon_stopping")
+        systemd.tell("STOPPING=1")
         if self.ending is not None:
             self.ending()
-        for session in self.sessions:
+        for session in self.roster.everybody:
             session.stop()
-        ending = threading.Thread(target=scheduler.shutdown, daemon=True)
+        ending = threading.Thread(target=self.roster.shut_down, daemon=True)
         ending.start()
         ending.join(GRACE)
         log.info("daemon_stopped", clean=not ending.is_alive())

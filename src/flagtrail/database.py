@@ -52,6 +52,16 @@ def only_reading(engine: Engine) -> None:
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(refuse))
 
 
+def outdated(engine: Engine) -> str | None:
+    """Return what is wrong with the schema of an open database, which another process may have changed, or None."""
+    with engine.connect() as connection:
+        version = _version(connection)
+    if version == HEAD:
+        return None
+    step = f"has the schema {version}" if version else "holds no trail any more"
+    return f"the database {step}, and this flagtrail works with {HEAD}; upgrade flagtrail where it is the older one"
+
+
 def shown_url(url: URL) -> str:
     """Return a database's URL for people: as they write it, without its password."""
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)

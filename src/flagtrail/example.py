@@ -2,7 +2,8 @@
 
 EXAMPLE = """\
 # flagtrail reads this file as ./flagtrail.toml, from --config FILE, or from $FLAGTRAIL_CONFIG.
-# `flagtrail check` tells whether it works. Secrets never stand in it: name an environment variable or a file.
+# `flagtrail check` tells whether it works, and `flagtrail run` reads it again at SIGHUP. Secrets never stand in it:
+# name an environment variable, a file or a program.
 
 [store]
 # A file beside this one, or a PostgreSQL server: "postgresql://host/name".
@@ -18,12 +19,20 @@ url = "sqlite:///flagtrail.db"
 # origins = ["https://tools.example.com"]  # web pages elsewhere that may read answers
 # timeout = "30s"                          # for how long the database may work on one question
 # live = 20                                # live connections at the same time
+# public_url = "https://trail.example.com" # where people reach the page, for links in notices
+
+# How `flagtrail run` watches over itself, and where it sends traces. docs/operations.md tells about health and metrics.
+# [run]
+# stuck = "15m"                            # without any sign of life for so long, a job of a source counts as stuck
+# [telemetry]
+# endpoint = "http://127.0.0.1:4318"       # a collector of OpenTelemetry's, by OTLP over HTTP
 
 [[source]]
 # The name is part of every event's id: choose it once.
 name = "acme-launchdarkly"
 connector = "launchdarkly"
-token = { env = "LAUNCHDARKLY_TOKEN" }     # or { file = "/run/secrets/launchdarkly" }
+token = { env = "LAUNCHDARKLY_TOKEN" }     # or { file = "/run/secrets/launchdarkly" }, or
+                                           # { command = ["vault", "kv", "get", "-field=token", "secret/launchdarkly"] }
 start = "2025-01-01"                       # a date, an instant, or a span back from now such as "90d"
 every = "1m"                               # how often `flagtrail run` looks
 # settle = "15m"                           # how late the vendor may show an entry
@@ -31,6 +40,7 @@ every = "1m"                               # how often `flagtrail run` looks
 # reserve = "20%"                          # share of the vendor's request limits left to your other tools
 # retention = "30d"                        # how long the vendor keeps entries, on plans that limit it
 # verify = false                           # leave out the comparison with the vendor's own numbers
+# webhook_secret = { env = "LD_WEBHOOK" }  # with [serve]: LaunchDarkly's webhooks to /webhooks/acme-launchdarkly
 # base_url = "https://app.eu.launchdarkly.com"
 # flag_events = ["default/production"]     # true: every environment; false: none
 # details = "flags"                        # before and after of each change, one request each: "flags", "all", "off"
@@ -52,4 +62,20 @@ every = "5m"
 # email = "ana.silva@acme.example"
 # name = "Ana Silva"                       # how they are shown
 # also = ["ana@old.example", "asilva"]     # other addresses, ids and names, at any vendor
+
+# Tell people and programs of changes as they are stored. `flagtrail notices test production` tries it; docs/notices.md
+# has every setting, and of every kind of sink.
+# [[sink]]
+# name = "on-call"
+# kind = "slack"                           # or "webhook", "grafana", "email", "apprise"
+# url = { env = "SLACK_WEBHOOK" }
+# [[notice]]
+# name = "production"
+# to = "on-call"                           # or several: ["on-call", "audit"]
+# when = "environment:production"          # a query; every change without it
+# about = ["changes", "gap", "refused"]    # also what goes wrong with the trail itself; "retention" too
+# group = "10s"                            # changes within this time are one message
+# quiet = "22:00-07:00"                    # nothing is sent then, and all of it together afterwards
+# zone = "Europe/Berlin"                   # of these hours
+# older = "1d"                             # what was older than this when it was stored is not told
 """

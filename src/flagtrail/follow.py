@@ -36,11 +36,16 @@ WRITERS = text(
 )
 
 
-class _Edge(NamedTuple):
+class Edge(NamedTuple):
     """A number up to which nothing can be missing any more once none of some writers is still storing."""
 
     number: int
     writers: frozenset[str]
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether that is so by now."""
+        return not self.writers
 
 
 def position_of(row: Mapping[str, Any]) -> str:
@@ -51,11 +56,11 @@ def position_of(row: Mapping[str, Any]) -> str:
 def start(store: Store, stop: Flag | None = None, every: float = EVERY) -> str | None:
     """Return the position after all that is stored by now; it waits for those who are storing. None if stopped."""
     stop = stop or Flag()
-    edge = _edge(store)
-    while edge.writers:
+    edge = edge_of(store)
+    while not edge.is_sure:
         if stop.wait(every):
             return None
-        edge = edge._replace(writers=edge.writers & _edge(store).writers)
+        edge = edge_of(store, edge)
     return _position(edge.number)
 
 
@@ -73,20 +78,19 @@ def follow(
     if place is None:
         return
     last = number_of(place)
-    edge = _edge(store)
+    edge = edge_of(store)
     if last > edge.number:
         raise ValueError(f"{place!r} is a position of another database, which holds more events")
     while not stop.is_set():
-        if not edge.writers:
-            for row in _between(store, query, last, edge.number):
+        if edge.is_sure:
+            for row in between(store, query, last, edge.number):
                 yield row
                 if stop.is_set():
                     return
             last = max(last, edge.number)
         yield None
         stop.wait(every)
-        seen = _edge(store)
-        edge = edge._replace(writers=edge.writers & seen.writers) if edge.writers else seen
+        edge = edge_of(store, edge)
 
 
 def number_of(position: str) -> int:
@@ -102,10 +106,12 @@ def _position(number: int) -> str:
     return urlsafe_b64encode(f"after {number}".encode()).decode().rstrip("=")
 
 
-def _edge(store: Store) -> _Edge:
+def edge_of(store: Store, before: Edge | None = None) -> Edge:
+    """Return the edge by now: one from before, until that is sure, and then the next one."""
     with guarded(store.shown), store.engine.connect() as connection:
         number = connection.execute(select(func.coalesce(func.max(EVENT.c.number), 0))).scalar_one()
-        return _Edge(number, _writers(connection))  # those who took lower numbers have the lock by now, or have ended
+        writers = _writers(connection)  # those who took lower numbers have the lock by now, or have ended
+    return Edge(number, writers) if before is None or before.is_sure else Edge(before.number, before.writers & writers)
 
 
 def _writers(connection: Connection) -> frozenset[str]:
@@ -114,7 +120,7 @@ def _writers(connection: Connection) -> frozenset[str]:
     return frozenset(connection.execute(WRITERS, {"lock": LOCK}).scalars())
 
 
-def _between(store: Store, query: Query, last: int, upto: int) -> Iterator[dict[str, Any]]:
+def between(store: Store, query: Query, last: int, upto: int) -> Iterator[dict[str, Any]]:
     """Yield the events of a question whose numbers lie after one and up to another, in their order."""
     number = EVENT.c.number
     while last < upto:

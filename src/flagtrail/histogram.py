@@ -185,17 +185,18 @@ def _gathered(
         counts[_key(key, bucket)] += int(number or 0)
     columns = [*([EVENT.c.occurred_at] if bucket else []), *(dimension(name) for name in by)]
     shown = columns or [EVENT.c.number]
+    fresh = ungathered(connection)
     beside = beside_indexes(span(inside))
-    came = select(*shown).where(EVENT.c.number.in_(ungathered()), beside, meets(query, dialect))
+    came = select(*shown).where(EVENT.c.number.in_(fresh), beside, meets(query, dialect))
     for row in connection.execute(came):
         counts[_key(row if columns else (), bucket)] += 1
     if query.linked:
         return counts
     # Their audit entry came since they were counted.
     entry = EVENT.alias("came")
-    ids = select(entry.c.id).where(entry.c.number.in_(ungathered()))
+    ids = select(entry.c.id).where(entry.c.number.in_(fresh))
     linked = select(*shown).where(EVENT.c.related_event.in_(ids), beside)
-    linked = linked.where(meets(replace(query, linked=True), dialect), EVENT.c.number.not_in(ungathered()))
+    linked = linked.where(meets(replace(query, linked=True), dialect), EVENT.c.number.not_in(fresh))
     for row in connection.execute(linked):
         counts[_key(row if columns else (), bucket)] -= 1
     return counts

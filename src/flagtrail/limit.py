@@ -144,6 +144,20 @@ class Limiter:
         with self._changed:
             return max(0.0, self._held_until - time.monotonic())
 
+    def left(self) -> dict[str, tuple[float, int]]:
+        """Return how many requests remain of each limit that is known, and its whole size, by the vendor's name of it.
+
+        Of a limit that is counted by route, the route with the least. One that has started afresh since is whole.
+        """
+        found: dict[str, tuple[float, int]] = {}
+        with self._changed:
+            now = time.monotonic()
+            for (name, _), budget in self._budgets.items():
+                remaining = budget.size if budget.resets_at <= now or budget.probing else max(0.0, budget.remaining)
+                if name not in found or remaining < found[name][0]:
+                    found[name] = (remaining, budget.size)
+        return found
+
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""

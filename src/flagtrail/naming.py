@@ -66,7 +66,7 @@ def _called(connection: Connection, field: str) -> Iterator[Called]:
     for facet in facets:
         key, name, *scope = facet.split(BETWEEN)
         yield Called(key, tuple(scope), name or None)
-    yield from _told(connection, field, EVENT.c.number.in_(ungathered()))
+    yield from _told(connection, field, EVENT.c.number.in_(ungathered(connection)))
 
 
 def _told(connection: Connection, field: str, among: ColumnElement[bool]) -> Iterator[Called]:

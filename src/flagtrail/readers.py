@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -20,6 +21,7 @@ from flagtrail.report import News, Report, Watch
 from flagtrail.rows import Prepared, Reading, prepared
 from flagtrail.source import Source
 from flagtrail.store import Store
+from flagtrail.traces import failed, traced
 from flagtrail.window import Window
 
 PLACES = {"project", "environment", "organization"}  # when one comes or goes, there may be other streams
@@ -106,6 +108,7 @@ class Readers:
             reading -= pages.count(None)
             self.store_together([page for page in pages if page is not None])
 
+    @traced("store", lambda self, readings: {"source": self.source.name, "pages": len(readings)})
     def store_together(self, readings: list[Prepared]) -> None:
         """Write pages in one transaction, and count what was new in each stream."""
         if not readings:
@@ -150,6 +153,7 @@ class Readers:
         """Return whether a job may be read: its stream has not failed too often."""
         return self.report.streams[job.stream.name].failures < STRIKES and not self.over
 
+    @traced("window", lambda self, part: _about(self, part.job))
     def read(self, part: Part) -> None:
         """Read one window; an error ends it, and what it did not cover stays a gap."""
         job = part.job
@@ -210,6 +214,7 @@ class Readers:
         log.warning(
             "window_failed", source=self.source.name, stream=job.stream.name, window=str(job.window), error=str(error)
         )
+        failed(error)
         signed_out = isinstance(error, AccessDenied) and error.status == 401
         with self.lock:
             if isinstance(error, AccessDenied):
@@ -231,3 +236,9 @@ class Readers:
             if reading is None or self.pages.qsize() >= ENOUGH:
                 self.enough.set()
             return
+
+
+def _about(readers: Readers, job: Job) -> dict[str, Any]:
+    """Return what is traced of a window that is read."""
+    told = {"source": readers.source.name, "stream": job.stream.name, "window": str(job.window)}
+    return told | {"parent": getattr(readers.watch, "trace", None)}

@@ -21,6 +21,10 @@ class Refusals:
             if self._last.get(name, (None, 0.0))[0] is not error:
                 self._last[name] = (error, time.monotonic())
 
+    def forget(self) -> None:
+        """Forget all of it: what other secrets are refused is another question."""
+        self._last.clear()
+
     def check(self, stream: str | None = None) -> None:
         """Raise the AccessDenied of the last try of a stream, or of everything, if that was a short while ago."""
         error, at = self._last.get(stream, (None, 0.0))

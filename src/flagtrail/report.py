@@ -78,6 +78,15 @@ class Report:
     grown: bool = False
     news: set[News] = field(default_factory=set)
 
+    def add(self, earlier: "Report") -> None:
+        """Count in what an earlier part of the same sync has stored."""
+        for name, state in earlier.streams.items():
+            mine = self.streams.setdefault(name, StreamReport(state.stream))
+            mine.new += state.new
+            mine.changed += state.changed
+        self.grown |= earlier.grown
+        self.news |= earlier.news
+
     @property
     def new(self) -> int:
         """How many events were not there before."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     String,
     any_,
     func,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from flagtrail.bulk import among
-from flagtrail.conditions import measured, one_of
+from flagtrail.conditions import has_terms, measured, one_of, terms_of
 from flagtrail.facets import BETWEEN, MOST, beginning_with, meant, objects, people
 from flagtrail.fields import BY_NAME
 from flagtrail.impact import Range, parse_range
@@ -57,7 +58,8 @@ HELD = {
 WORTH = 10
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 FIRST = "\ue000"  # begins a mark that is no word
-KEY = 200  # characters of a value in PostgreSQL's indexes
+MORE = 4  # times as many events are worth putting together, so that fewer have to be looked at
+FREQUENT_FROM = 0.03  # share of events with a word; of words that it does not know, PostgreSQL expects 0.02
 
 
 def mark(name: str, value: str) -> str:
@@ -163,10 +165,10 @@ def effects(connection: Connection, query: Query) -> list[int] | None:
 
 
 def narrowed(
-    connection: Connection, query: Query
-) -> tuple[list[ColumnElement[bool]], ColumnElement[str] | None, list[str]]:
-    """Return conditions that PostgreSQL has indexes for, and a value that is one of a few: its column, and which."""
-    few: list[tuple[ColumnElement[str], list[str]]] = []
+    connection: Connection, query: Query, places: dict[str, list[str]] | None
+) -> tuple[list[ColumnElement[bool]], ColumnElement[int] | None, list[int]]:
+    """Return conditions that PostgreSQL has indexes for, and a key that is one of a few: of what, and which."""
+    few: list[tuple[ColumnElement[int], list[int]]] = []
     for column, values in (
         (func.coalesce(EVENT.c.object_key, EVENT.c.object_name), _object_keys(connection, query.wanted.get("object"))),
         (
@@ -175,49 +177,79 @@ def narrowed(
         ),
     ):
         if values is not None:
-            few.append((_key(column), values))
+            few.append((_key(column), _keys(connection, values)))
     conditions: list[ColumnElement[bool]] = []
-    several: list[tuple[ColumnElement[str], list[str]]] = []
+    several: list[tuple[ColumnElement[int], list[int]]] = []
     for name in INDEXED:
-        value, keys = _key(EVENT.c[BY_NAME[name].columns[0]]), _keys(connection, query, name)
-        if keys is not None and len(keys) == 1:
-            conditions.append(value == _key(literal(keys[0])))
-        elif keys is not None:
+        found = meant(connection, query, name)
+        if found is None or not all(each[0] for each in found):
+            continue
+        value, keys = _key(EVENT.c[BY_NAME[name].columns[0]]), _keys(connection, [each[0] for each in found])
+        if len(keys) == 1:
+            conditions.append(value == keys[0])
+        else:
             several.append((value, keys))
     if (index := held(query)) is not None:
         conditions.append(index[1])
-    for name, values in _places(connection, query).items():
-        conditions.append(EVENT.c[name] == any_(literal(values, ARRAY(String))))
+    for name, values in (places or {}).items():
+        # Only of a single value does PostgreSQL know that what an index has of it is in the order of time.
+        conditions.append(EVENT.c[name] == (values[0] if len(values) == 1 else any_(literal(values, ARRAY(String)))))
     if not few and not conditions and len(several) == 1:
         few = [several.pop()]
     # Those of one object or person are few already.
     first, rest = (few[0], few[1:]) if few else ((None, []), several)
-    return [*conditions, *(value == any_(literal(keys, ARRAY(String))) for value, keys in rest)], *first
+    return [*conditions, *(value == any_(literal(keys, ARRAY(Integer))) for value, keys in rest)], *first
 
 
-def _keys(connection: Connection, query: Query, name: str) -> list[str] | None:
-    """Return the values, in lower case, of the column of a field that PostgreSQL has an index of."""
-    found = meant(connection, query, name)
-    if found is None or not all(each[0] for each in found):
+def _keys(connection: Connection, values: list[str]) -> list[int]:
+    """Return the keys of some values in PostgreSQL's indexes."""
+    return sorted(set(connection.execute(select(_key(func.unnest(literal(values, ARRAY(String)))))).scalars()))
+
+
+def rarest(
+    connection: Connection, text: str, others: list[ColumnElement[bool]]
+) -> tuple[list[ColumnElement[bool]], list[str]] | None:
+    """Return what PostgreSQL finds a text by, and the terms of it that are left: those take no part in finding.
+
+    The index of words puts all events of a beginning together before it tells the first, so terms are not looked for
+    of which many more events are expected than of the rarest, and other conditions only if even fewer are. None when
+    each term is frequent, and the other conditions are not: those are to be looked for alone.
+    """
+    terms = terms_of(text)
+    numbers = {term: _expected(connection, [has_terms([term])]) for term in terms} if others or terms[1:] else {}
+    least = min(numbers.values(), default=0)
+    found = [term for term in terms if numbers.get(term, 0) <= MORE * least]
+    finds = [has_terms(found)]
+    expected = _expected(connection, others) if others else least
+    if MORE * expected < least and least > FREQUENT_FROM * _expected(connection, []):
         return None
-    lower = select(func.left(func.lower(func.unnest(literal([each[0] for each in found], ARRAY(String)))), KEY))
-    return sorted(set(connection.execute(lower).scalars()))
+    return [*finds, *(others if expected < least else [])], [term for term in terms if term not in found]
 
 
-def _places(connection: Connection, query: Query) -> dict[str, list[str]]:
-    """Return the sources, and the streams if they are asked for, whose events can be meant; nothing when all can."""
-    names = [name for name in ("vendor", "source", "stream") if name in query.wanted or name in query.unwanted]
-    if not names:
-        return {}
+def _expected(connection: Connection, conditions: Iterable[ColumnElement[bool]]) -> int:
+    """Return how many events PostgreSQL expects to meet some conditions; it reads none for that."""
+    asked = select(EVENT.c.number).where(*conditions).compile(dialect=connection.dialect)
+    plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {asked}", dict(asked.params)).scalar_one()
+    return int(plan[0]["Plan"]["Plan Rows"])
+
+
+def places_of(connection: Connection, query: Query) -> dict[str, list[str]] | None:
+    """Return the sources, and the streams if they are asked for, whose gathered events can be meant; None for all."""
+    asked = {*query.wanted, *query.unwanted}
+    if asked.isdisjoint(("vendor", "source", "stream")):
+        return None
+    names = [name for name in ("vendor", "source", "stream", "action") if name in asked]
     conditions = [one_of(TOTAL, name, query.wanted[name]) for name in names if name in query.wanted]
     conditions += [not_(one_of(TOTAL, name, query.unwanted[name])) for name in names if name in query.unwanted]
+    conditions.append(TOTAL.c.events > (0 if query.linked else TOTAL.c.linked))
     found = connection.execute(select(TOTAL.c.source, TOTAL.c.stream).where(*conditions).distinct()).all()
     places = {"source": sorted({row.source for row in found})}
     return places | ({"stream": sorted({row.stream for row in found})} if "stream" in names else {})
 
 
-def _key(value: ColumnElement[Any]) -> ColumnElement[str]:
-    return func.left(func.lower(value), literal(KEY))
+def _key(value: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return what PostgreSQL's indexes hold: a number for a value, whatever its case; others may have it too."""
+    return func.hashtext(func.lower(value), type_=Integer)
 
 
 def _or_none(marks: list[str] | None) -> list[list[str]]:
@@ -246,7 +278,7 @@ def _object_keys(connection: Connection, patterns: Iterable[str] | None) -> list
         found = objects(connection, pattern)
         if found is None or "" in found:
             return None
-        keys |= {(key or name)[:KEY] for key, name in (value.split(BETWEEN) for value in found)}
+        keys |= {key or name for key, name in (value.split(BETWEEN) for value in found)}
     return sorted(keys) if len(keys) <= MOST else None
 
 
@@ -254,4 +286,4 @@ def _actors(connection: Connection, parts: Iterable[str] | None) -> list[str] | 
     found = people(connection, parts) if parts else None
     if found is None or "" in found:
         return None
-    return sorted({(email or id or name)[:KEY] for name, email, id in (one.split(BETWEEN) for one in found)})
+    return sorted({email or id or name for name, email, id in (one.split(BETWEEN) for one in found)})

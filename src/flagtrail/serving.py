@@ -75,6 +75,13 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in value:
+        raise ValueError(f"{value!r} is no address of a page; write it such as https://trail.example.com")
+    return value.rstrip("/")
+
+
 def _span(value: Any) -> Any:
     return parse_span(value) if isinstance(value, str) else value
 
@@ -100,6 +107,9 @@ class ServeSettings(BaseModel):
     """For how long the database may work on one question; exports and live connections are not limited by it."""
     live: Annotated[int, Field(ge=0, le=1000)] = 20
     """How many live connections there may be at the same time."""
+
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    """The address of the page as people reach it, such as https://trail.example.com, for links in notices."""
 
     @property
     def asks_for_tokens(self) -> bool:

@@ -1,8 +1,10 @@
 """A source: a connector configured for one account, named in the config."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+
+from pydantic import SecretStr
 
 from flagtrail.connector import Connector, Stream
 from flagtrail.event import Record
@@ -20,7 +22,9 @@ class Source:
 
     `retention` is how long the vendor keeps entries, None for ever. `verify` lets the daemon compare what is covered
     with the vendor's own numbers. `parallel` windows are read at the same time at most. `reserve` is the share of the
-    vendor's limits that is left to the customer's other tools.
+    vendor's limits that is left to the customer's other tools. One of `webhook_secrets` signs the webhooks that make it
+    look at once. `renewal` makes the connector anew, with the secrets that stand by now where the config says; it
+    raises ConfigError.
     """
 
     name: str
@@ -32,6 +36,8 @@ class Source:
     retention: timedelta | None = None
     verify: bool = True
     reserve: float = RESERVE
+    webhook_secrets: tuple[SecretStr, ...] = ()
+    renewal: Callable[[], Connector] | None = field(default=None, compare=False, repr=False)
 
     def wanted_since(self, now: datetime) -> datetime:
         """Return the instant from which everything is wanted; a span goes back to the start of an hour.

@@ -94,6 +94,18 @@ class StreamStatus:
         return open_since[0] + timedelta(seconds=self.state.retention)
 
     @property
+    def headroom(self) -> timedelta | None:
+        """For how long nothing could be read before the vendor drops something unread; None when it keeps everything.
+
+        Less than nothing when that has begun already.
+        """
+        if self.state.retention is None or self.wanted is None:
+            return None
+        open_since = [gap.window.since for gap in self.gaps if not gap.permanent]
+        unread = min([*open_since, self.covered[-1].until if self.covered else self.wanted.since])
+        return unread + timedelta(seconds=self.state.retention) - datetime.now(UTC)
+
+    @property
     def ages_out_soon(self) -> bool:
         """Whether more than half of the time has passed that the vendor keeps the oldest entries that were not read."""
         at, kept = self.ages_out_at, self.state.retention
@@ -156,6 +168,19 @@ def outline(store: Store, sources: Collection[str]) -> list[StreamStatus]:
         for state in store.streams()
         if state.source in sources
     ]
+
+
+def overview(store: Store) -> list[StreamStatus]:
+    """Return what `outline` does of every stream, by as many questions however many streams there are."""
+    states = store.streams()
+    covered, noted = extents(store)  # after the states: what is covered since then is no gap
+    verdicts = all_verdicts(store)
+    found = []
+    for state in states:
+        name = (state.source, state.stream)
+        told = described(state, covered.get(name, []), noted.get(name, []))
+        found.append(replace(told, verdicts=current(verdicts.get(name, []))))
+    return found
 
 
 def aging(store: Store, source: str) -> list[StreamStatus]:

@@ -20,6 +20,14 @@ def is_quiet(stream: StreamStatus, look: SourceState) -> bool:
     return MOMENT < look.succeeded_at - at < LONGEST + 2 * MOMENT
 
 
+def is_gone(stream: StreamStatus, look: SourceState | None) -> bool:
+    """Return whether the looks at its source do not find a stream any more: its project or environment was deleted."""
+    at = stream.state.succeeded_at
+    if at is None or look is None or look.succeeded_at is None or stream.state.error:
+        return False
+    return look.succeeded_at - at >= LONGEST + 2 * MOMENT
+
+
 def status_as_json(
     found: Iterable[StreamStatus], looks: Iterable[SourceState], unmapped: Mapping[tuple[str, str], int]
 ) -> dict[str, Any]:

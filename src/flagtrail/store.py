@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from flagtrail import covering
 from flagtrail.connector import Stream
 from flagtrail.covering import Untold, is_stream
-from flagtrail.database import guarded, only_reading, open_database, shown_url, writing
+from flagtrail.database import guarded, only_reading, open_database, outdated, shown_url, writing
 from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Record, from_json
 from flagtrail.gather import Gathering, enter
@@ -87,6 +87,11 @@ class Store:
     def close(self) -> None:
         """Let go of the database."""
         self.engine.dispose()
+
+    def outdated(self) -> str | None:
+        """Return why the database has not the schema that we work with, None when it has; raises StoreError."""
+        with guarded(self.shown):
+            return outdated(self.engine)
 
     def only_read(self) -> None:
         """Let the database refuse whatever would change it, from now on."""

@@ -18,6 +18,7 @@ from typing import Any, Self
 import httpx
 import structlog
 
+from flagtrail.api import Api
 from flagtrail.connector import Stream
 from flagtrail.errors import AccessDenied, SourceError, UnexpectedResponse
 from flagtrail.holdings import provisional
@@ -26,6 +27,7 @@ from flagtrail.plan import Job, plan
 from flagtrail.quiet import Quiet
 from flagtrail.readers import Readers
 from flagtrail.refusals import Refusals
+from flagtrail.renewal import Connection
 from flagtrail.report import Nobody, Report, StreamReport, Watch
 from flagtrail.source import AHEAD, Source
 from flagtrail.store import Gap, Store
@@ -59,14 +61,13 @@ class Session:
         transport: httpx.BaseTransport | None = None,
         limiters: dict[Any, Limiter] | None = None,
     ) -> None:
-        self.source = source
         self.store = store
-        self.api = source.connector.connect(transport)
-        self.api.limited_with({} if limiters is None else limiters, source.reserve)
+        self.connection = Connection(source, transport, {} if limiters is None else limiters)
         self._streams: list[Stream] = []
         self.undiscovered: str | None = None
         self._discovered = float("-inf")
         self._discovering = threading.Lock()
+        self._looking = threading.Lock()
         self.stopping = threading.Event()
         self._begun: set[tuple[str, Reach]] = set()
         self._quiet = Quiet(source.every, source.settle)
@@ -74,17 +75,27 @@ class Session:
         self.resting: dict[str, float] = {}
         self.refusals = Refusals()
 
+    @property
+    def source(self) -> Source:
+        """The source, with its present secrets."""
+        return self.connection.source
+
+    @property
+    def api(self) -> Api:
+        """The vendor's API with these secrets."""
+        return self.connection.api
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
-        self.api.__exit__(*exception)
+        self.connection.leave()
 
     def stop(self) -> None:
         """Let a running `fill` end soon, from any thread; what is stored stays, the rest stays a gap."""
         self.stopping.set()
-        self.api.close()
+        self.connection.stop()
 
     def fill(self, asked: Window | None = None, watch: Watch | None = None) -> Report:
         """Read every gap up to now, or every gap of an asked window, and report; never raises SourceError.
@@ -93,43 +104,59 @@ class Session:
         """
         return self._run(Reach.WHOLE, asked, watch or Nobody())
 
-    def look(self) -> Report:
-        """Read the newest windows of every stream that is not quiet; raises what `fill` raises."""
-        return self._run(Reach.NEW)
+    def look(self, watch: Watch | None = None) -> Report:
+        """Read the newest windows of every stream that is not quiet; raises what `fill` raises.
 
-    def catch_up(self) -> Report:
+        A look that is asked for while another one goes on comes after it, so that it sees what is newer.
+        """
+        with self._looking:
+            return self._run(Reach.NEW, None, watch)
+
+    def catch_up(self, watch: Watch | None = None) -> Report:
         """Read the gaps that are older than what `look` reads; raises what `fill` raises."""
-        return self._run(Reach.OLD)
+        return self._run(Reach.OLD, None, watch)
 
     def _run(self, reach: Reach, asked: Window | None = None, watch: Watch | None = None) -> Report:
-        report = Report(self.source.name)
-        requests = self.api.requests
+        report, api = Report(self.source.name), self.api
+        requests = api.requests
+        failure = self._attempt(report, reach, asked, watch or Nobody())
+        refused = report.refused.get(None)
+        if refused and refused.status == 401 and not self.stopping.is_set() and self.connection.renew(api):
+            self.refusals.forget()
+            earlier, report = report, Report(self.source.name)
+            failure = self._attempt(report, reach, asked, watch or Nobody())
+            report.add(earlier)
+        report.requests = self.api.requests - requests
+        report.stopped = self.stopping.is_set()
+        if failure is not None:
+            if report.stopped:
+                report.error, report.refused = None, {}
+                return report
+            log.warning("source_failed", source=self.source.name, error=report.error)
+        if report.error or not (asked or reach is Reach.OLD or report.stopped):
+            self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
+        self.refusals.remember(report.refused)
+        return report
+
+    def _attempt(self, report: Report, reach: Reach, asked: Window | None, watch: Watch) -> SourceError | None:
+        """Read what is to be read, once; return the error that kept it from beginning, which is in the report too."""
         try:
             self.refusals.check()
             jobs = self._plan(report, asked, reach)
             started = self.now()
         except SourceError as error:
-            if self.stopping.is_set():
-                report.stopped = True
-                return report
             if isinstance(error, AccessDenied):
                 report.refused[None] = error
             report.error = str(error)
-            log.warning("source_failed", source=self.source.name, error=report.error)
-        else:
-            Readers(self.source, self.store, self.api, self.stopping, report, jobs, watch or Nobody()).go()
-            report.error = report.error or self.undiscovered
-            self._note(report, asked, started, reach)
-            if report.grown:
-                self._discovered = float("-inf")
-            if not (asked or reach is Reach.OLD):
-                self._quiet.learn(report, self._streams, started)
-        if report.error or not (asked or reach is Reach.OLD or self.stopping.is_set()):
-            self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
-        self.refusals.remember(report.refused)
-        report.requests = self.api.requests - requests
-        report.stopped = self.stopping.is_set()
-        return report
+            return error
+        Readers(self.source, self.store, self.api, self.stopping, report, jobs, watch).go()
+        report.error = report.error or self.undiscovered
+        self._note(report, asked, started, reach)
+        if report.grown:
+            self._discovered = float("-inf")
+        if not (asked or reach is Reach.OLD):
+            self._quiet.learn(report, self._streams, started)
+        return None
 
     def estimate(self, asked: Window | None = None) -> list[Job]:
         """Return the jobs that `fill` would do, having asked the vendor for its counts only; raises SourceError."""

@@ -20,8 +20,11 @@ from flagtrail.schema import TOKEN
 from flagtrail.store import Store
 
 PREFIX = "flagtrail"  # finders of leaked secrets look for such a beginning
-READ, EXPORT = "read", "export"
-SCOPES = {READ: "everything but exports", EXPORT: "exports: any number of events at once"}
+READ, EXPORT, METRICS = "read", "export", "metrics"
+SCOPES = {
+    READ: "everything but exports", EXPORT: "exports: any number of events at once",
+    METRICS: "/metrics, and why /readyz says no",
+}  # fmt: skip
 SECRET = 32  # random bytes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -36,6 +39,10 @@ class Token(NamedTuple):
     expires_at: datetime | None
     used_at: datetime | None
     revoked_at: datetime | None
+
+    def may(self, scope: str) -> bool:
+        """Return whether it is for a scope; whoever may read may have the metrics too."""
+        return scope in self.scopes or (scope == METRICS and READ in self.scopes)
 
     @property
     def is_usable(self) -> bool:

@@ -31,6 +31,10 @@ PAGES = 40  # and the most pages that it may hold
 STRIKES = 3  # windows of one stream that may fail before the rest of it waits for the next verification
 SYSTEMATIC = 3  # windows whose numbers are wrong while nothing was missing: then they are numbers of something else
 AGING = timedelta(hours=1)  # what is so close to the vendor's retention may go while it is compared
+EVENTS = {  # what is logged of a window in which something was found, or that differs
+    Outcome.VERIFIED: "window_healed", Outcome.HEALED: "window_healed",
+    Outcome.DIFFERS: "window_differs", Outcome.NOT_VERIFIABLE: "window_not_verifiable",
+}  # fmt: skip
 
 log = structlog.get_logger()
 
@@ -194,7 +198,7 @@ class Verifier:
         note_verdicts(self.store, self.source.name, comparison.stream.name, verdicts)
         for verdict in verdicts:
             if verdict.found or verdict.outcome is Outcome.DIFFERS:
-                bound.warning("window_" + verdict.outcome, found=verdict.found, reason=verdict.reason)
+                bound.warning(EVENTS[verdict.outcome], found=verdict.found, reason=verdict.reason)
         self.watch.stored(sum(verdict.found for verdict in verdicts))
         self.watch.finished()
         return verdicts

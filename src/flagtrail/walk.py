@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
+    Integer,
     Select,
-    String,
     any_,
     false,
     func,
@@ -29,13 +30,13 @@ from flagtrail.bulk import among
 from flagtrail.conditions import meets, one_of, span
 from flagtrail.question import Query, place_of
 from flagtrail.schema import EVENT, GATHERED, TALLY, WAITING
-from flagtrail.search import Asked, effects, held, match, milliseconds, narrowed
+from flagtrail.search import Asked, effects, held, match, milliseconds, narrowed, places_of, rarest
 from flagtrail.window import EPOCH, MILLISECOND, from_ms, iso
 
 STEPS = 3000  # events along time before anything else is tried
 FEW = 64  # values of an actor or an object that PostgreSQL is asked for one by one
 FETCHED = 1000  # rows at a time
-SPANS = (50_000, 500_000)  # events along time whose words PostgreSQL is asked for before those of all the others
+SPANS = (20_000, 200_000)  # events along time whose words PostgreSQL is asked for before those of all the others
 ENDLESS = from_ms(253_402_300_799_999)
 NEWEST = (EVENT.c.occurred_at.desc(), EVENT.c.number.desc())
 OLDEST = (EVENT.c.occurred_at, EVENT.c.number)
@@ -59,6 +60,10 @@ class Walk:
         return islice(found, self.query.limit) if self.query.limit else found
 
     def _all(self) -> Iterator[Row]:
+        places = places_of(self.connection, self.query)
+        if places is not None and not places["source"]:
+            yield from self._with_ungathered(iter(()), self.query)
+            return
         query = self.query if self.sqlite else self._from_where_any_are()
         measured = effects(self.connection, query)
         asked = match(self.connection, query) if self.sqlite and measured is None else None
@@ -73,7 +78,7 @@ class Walk:
             return
         near, far = _divided(query, edge)
         yield from self._along_time(near)
-        yield from self._elsewhere(far, measured, asked, index)
+        yield from self._elsewhere(far, measured, asked, index, places)
 
     def _elsewhere(
         self,
@@ -81,17 +86,19 @@ class Walk:
         measured: list[int] | None,
         asked: Asked | None,
         index: tuple[str, ColumnElement[bool]] | None,
+        places: dict[str, list[str]] | None,
     ) -> Iterator[Row]:
         """Yield the events that are not found soon along time."""
         if measured is not None:
-            yield from self._found_first(query, among(EVENT.c.number, measured, self.connection))
+            known = among(EVENT.c.number, measured, self.connection)
+            yield from self._found_first(beside_indexes(span(query)), self.meets, known)
         elif asked is not None:
             yield from self._with_ungathered(self._in_sqlite(query, asked.marks), query)
         elif self.sqlite and index is not None:
             statement = self.shown.with_hint(EVENT, f"INDEXED BY {index[0]}", "sqlite")
             yield from self._run(statement.where(span(query), self.meets, index[1]).order_by(*self.order))
         else:
-            yield from self._with_ungathered(self._in_postgresql(query), query)
+            yield from self._with_ungathered(self._in_postgresql(query, places), query)
 
     def _from_where_any_are(self) -> Query:
         """Return the question without the time at its beginning in which a vendor or a source has no events."""
@@ -104,7 +111,7 @@ class Walk:
         newest = select(TALLY.c.hour).where(*of_it, TALLY.c.events > 0, TALLY.c.hour < before)
         hour: datetime | None = self.connection.execute(newest.order_by(TALLY.c.hour.desc()).limit(1)).scalar()
         of_it = [one_of(EVENT, name, values) for name, values in mine]
-        fresh = select(func.max(EVENT.c.occurred_at)).where(EVENT.c.number.in_(ungathered()), *of_it)
+        fresh = select(func.max(EVENT.c.occurred_at)).where(EVENT.c.number.in_(ungathered(self.connection)), *of_it)
         moment: datetime | None = self.connection.execute(fresh).scalar()
         ends = [*([hour + timedelta(hours=1)] if hour else []), *([moment + MILLISECOND] if moment else [])]
         end = max(ends, default=EPOCH)
@@ -116,7 +123,8 @@ class Walk:
         return self.connection.execute(found).scalar()
 
     def _along_time(self, query: Query) -> Iterator[Row]:
-        return self._run(self.shown.where(span(query), self.meets).order_by(*self.order))
+        decides = self.meets if self.sqlite else beside_indexes(self.meets)
+        return self._run(self.shown.where(span(query), decides).order_by(*self.order))
 
     def _run(self, statement: Select[Any]) -> Iterator[Row]:
         if self.query.limit:
@@ -128,7 +136,8 @@ class Walk:
 
     def _with_ungathered(self, found: Iterator[Row], query: Query) -> Iterator[Row]:
         """Yield events together with those that were not gathered yet, each once."""
-        statement = self.shown.where(EVENT.c.number.in_(ungathered()), self.meets, beside_indexes(span(query)))
+        numbers = ungathered(self.connection)
+        statement = self.shown.where(EVENT.c.number.in_(numbers), self.meets, beside_indexes(span(query)))
         fresh = self._sorted(dict(row) for row in self.connection.execute(statement).mappings())
         last = None
         for row in merge(found, fresh, key=_place, reverse=not self.query.oldest_first):
@@ -150,46 +159,54 @@ class Walk:
             yield from self._sorted(map(dict, self.connection.execute(wanted).mappings()))
             size = min(2 * size, FETCHED)
 
-    def _in_postgresql(self, query: Query) -> Iterator[Row]:
-        conditions, one_of, values = narrowed(self.connection, query)
+    def _in_postgresql(self, query: Query, places: dict[str, list[str]] | None) -> Iterator[Row]:
+        conditions, one_of, values = narrowed(self.connection, query, places)
         if one_of is not None and not values:
             return iter(())
+        if query.text:
+            few = [] if one_of is None else [one_of == any_(literal(values, ARRAY(Integer)))]
+            found = rarest(self.connection, query.text, [*conditions, *few])
+            if found is not None:
+                return self._in_text(query, *found)
         # What decides tells the planner nothing that what finds does not, and it would count both.
         decides = beside_indexes(self.meets)
         if one_of is not None:  # those of one object or person are few already
             conditions = []
         statement = self.shown.where(span(query), decides, *conditions)
         if one_of is None:
-            return self._in_text(query) if query.text and not conditions else self._run(statement.order_by(*self.order))
-        if len(values) > FEW or not self.query.limit:
-            statement = statement.where(one_of == any_(literal(values, ARRAY(String))))
             return self._run(statement.order_by(*self.order))
-        each = func.unnest(literal(values, ARRAY(String))).table_valued("value", name="wanted").render_derived()
+        if len(values) > FEW or not self.query.limit:
+            statement = statement.where(one_of == any_(literal(values, ARRAY(Integer))))
+            return self._run(statement.order_by(*self.order))
+        each = func.unnest(literal(values, ARRAY(Integer))).table_valued("value", name="wanted").render_derived()
         inner = statement.where(one_of == each.c.value).order_by(*self.order).limit(self.query.limit).lateral("found")
         outer = select(inner).select_from(each.join(inner, literal(value=True)))
-        place = (inner.c.occurred_at, inner.c.number)
-        ordered = place if self.query.oldest_first else [column.desc() for column in place]
-        return self._run(outer.order_by(*ordered))
+        return self._run(outer.order_by(*self._in_order(inner)))
 
-    def _in_text(self, query: Query) -> Iterator[Row]:
+    def _in_order(self, table: FromClause) -> list[ColumnElement[Any]]:
+        place: list[ColumnElement[Any]] = [table.c.occurred_at, table.c.number]
+        return place if self.query.oldest_first else [column.desc() for column in place]
+
+    def _in_text(self, query: Query, finds: list[ColumnElement[bool]], left: list[str]) -> Iterator[Row]:
         """Yield the events with some words; what the index of words finds is fetched from where the question begins."""
-        rest = query
+        decides = self.meets if left else meets(replace(query, text=None), "postgresql")
+        rest, edge = query, None
         for steps in SPANS if self.query.limit else ():
             edge = self._edge(rest, steps)
             if edge is None:
                 break
             near, rest = _divided(rest, edge)
-            yield from self._found_first(near)
-        yield from self._found_first(rest)
+            yield from self._found_first(span(near), beside_indexes(decides), *finds)
+        # They are rare by now, and all of the time before is long: to gather that from an index would take the longest.
+        inside = span(rest) if edge is None else beside_indexes(span(rest))
+        yield from self._found_first(inside, beside_indexes(decides), *finds)
 
-    def _found_first(self, query: Query, *conditions: ColumnElement[bool]) -> Iterator[Row]:
-        """Yield events whose numbers are found before anything else of them is read."""
-        inside = beside_indexes(span(query)) if conditions else span(query)
-        inner = select(EVENT.c.number).where(inside, self.meets, *conditions)
-        if conditions and self.query.limit:
-            inner = inner.order_by(*self.order).limit(self.query.limit)
-        found = inner.cte("found").prefix_with("MATERIALIZED")
-        return self._run(self.shown.join(found, found.c.number == EVENT.c.number).order_by(*self.order))
+    def _found_first(self, *conditions: ColumnElement[bool]) -> Iterator[Row]:
+        """Yield events whose places are found before anything else of them is read."""
+        found = select(EVENT.c.number, EVENT.c.occurred_at).where(*conditions).cte("found").prefix_with("MATERIALIZED")
+        # Only of a limit does PostgreSQL believe that they are few.
+        first = select(found.c.number).order_by(*self._in_order(found)).limit(self.query.limit or None).subquery()
+        return self._run(self.shown.join(first, first.c.number == EVENT.c.number).order_by(*self.order))
 
 
 def _divided(query: Query, edge: datetime) -> tuple[Query, Query]:
@@ -204,9 +221,15 @@ def beside_indexes(condition: ColumnElement[bool]) -> ColumnElement[bool]:
     return func.coalesce(condition, false())
 
 
-def ungathered() -> Any:
-    """Return the numbers of the events that were not gathered yet, or changed since."""
-    upto = func.coalesce(select(GATHERED.c.upto).scalar_subquery(), 0)  # somebody may have emptied the tables
+def ungathered(connection: Connection | None = None) -> Any:
+    """Return the numbers of the events that were not gathered yet, or changed since.
+
+    With a connection, whose transaction has to see the same throughout, the last number that was gathered is fetched
+    first: of one that it does not know, PostgreSQL guesses that a third of all events is above it, and reads them all.
+    """
+    upto: Any = func.coalesce(select(GATHERED.c.upto).scalar_subquery(), 0)  # somebody may have emptied the tables
+    if connection is not None:
+        upto = connection.execute(select(upto)).scalar_one()
     return union_all(select(EVENT.c.number).where(EVENT.c.number > upto), select(WAITING.c.number))
 
 

@@ -4,7 +4,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import time
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -34,7 +33,8 @@ def test_the_commands_of_the_readme_work_one_after_the_other(
     daemon = subprocess.Popen(
         [*COMMAND, *commands[-1]], cwd=tmp_path, env=environment(**variables), stderr=subprocess.PIPE
     )
-    time.sleep(3)
+    assert daemon.stderr is not None
+    assert any(b"daemon_started" in line for line in iter(daemon.stderr.readline, b""))
     daemon.send_signal(signal.SIGTERM)
     daemon.communicate(timeout=10)
     assert daemon.returncode == 0

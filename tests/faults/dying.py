@@ -5,11 +5,12 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from multiprocessing import get_context
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.postgresql import psycopg  # noqa: F401 - imported before the fork, not in each child
 from sqlalchemy.dialects.sqlite import pysqlite  # noqa: F401
@@ -17,12 +18,18 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from flagtrail import api
 from flagtrail.migrations import upgrade  # noqa: F401
+from flagtrail.notices import outbox
+from flagtrail.notices.outbox import To
+from flagtrail.notices.sending import Sender
+from flagtrail.notices.webhook_sink import Webhook
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing.simulator import Simulator
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
+from tests.sinks import collector, rule
 
+EVERYTHING = rule(to=[To("ops", 100, sums_up=False)])
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.dying"])
 
@@ -69,6 +76,16 @@ def audit_log_at(base_url: str) -> Source:
 def audit_log_of(vendor: Simulator) -> Source:
     """Return the same for a vendor in this process."""
     return audit_log_at(vendor.url)
+
+
+def tell(at: int, url: str, target: str) -> None:
+    """Collect what was stored for a rule, and send it; die at a step, and leave the lease to whoever comes next."""
+    with Store(url) as store:
+        _die(at, reading=False)
+        collector(store, EVERYTHING).collect()
+        sending = Sender(store, "ops", Webhook(url=SecretStr(target)), lease=timedelta())
+        while found := outbox.claim(store, "ops", datetime.now(UTC), sending.lease):
+            sending.send(found)
 
 
 def _die(at: int, *, reading: bool) -> None:

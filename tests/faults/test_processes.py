@@ -20,7 +20,7 @@ from flagtrail import logs
 from flagtrail.daemon import Daemon
 from flagtrail.errors import StoreError
 from flagtrail.migrations import HEAD
-from flagtrail.report import Report
+from flagtrail.report import Report, Watch
 from flagtrail.status import status
 from flagtrail.store import Store
 from flagtrail.sync import Session
@@ -393,11 +393,11 @@ def test_d11_an_exception_in_a_look_does_not_end_the_looking(
 ) -> None:
     look, failures, told = Session.look, iter([RuntimeError, StoreError, MemoryError]), []
 
-    def failing(self: Session) -> Report:
+    def failing(self: Session, watch: Watch) -> Report:
         error = next(failures, None)
         if error is not None:
             raise error("unforeseen")
-        return look(self)
+        return look(self, watch)
 
     monkeypatch.setattr(Session, "look", failing)
     monkeypatch.setattr(logs, "configure", lambda *_: None)

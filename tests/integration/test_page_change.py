@@ -186,4 +186,4 @@ def test_a_person_is_one_at_all_vendors(client: TestClient) -> None:
     assert "Ada L." in text
     assert "135 changes since" in text
     assert "turned on" in text
-    assert "actor%3Aada%40example.com" in html
+    assert "actor:ada@example.com" in html

@@ -2,7 +2,9 @@
 
 import ast
 import inspect
+import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -61,7 +63,7 @@ def mistakes(path: Path) -> list[str]:
             source("colour = 1"),
             (
                 "source 'acme': unknown setting 'colour'; known: name, connector, start, every, settle, parallel, "
-                "retention, verify, reserve, base_url, token, flag_events, only, details"
+                "retention, verify, reserve, webhook_secret, base_url, token, flag_events, only, details"
             ),
         ),
         (SOURCE, "source 'acme': the setting 'token' is missing"),
@@ -144,6 +146,7 @@ def test_a_mistake_in_a_source_names_the_source_the_setting_and_the_right_form(
         (source("start = 0001-01-01T00:00:00+14:00"), "source 'acme': start: "),
         (source("every = '0.5s'"), "source 'acme': every: '0.5s' is not a span"),
         (source("settle = '2d'"), "source 'acme': settle: "),
+        (source("every = '1s'", "retention = '1h'"), "source 'acme': retention: must be at least 1d"),
         (source("parallel = 0"), "source 'acme': parallel: must be at least 1"),
         (source("parallel = 33"), "source 'acme': parallel: must be at most 32"),
         (
@@ -198,6 +201,59 @@ def test_a_secret_file_without_a_one_line_secret_is_refused(write: Write, tmp_pa
     (tmp_path / "token").write_text(content, encoding="utf-8")
     (line,) = mistakes(write(source(token=f'{{ file = "{tmp_path / "token"}" }}')))
     assert line.startswith(f"source 'acme': token: file {tmp_path / 'token'} ")
+
+
+def printing(program: str) -> str:
+    """Return the form of a secret that a program of Python's prints."""
+    return f"{{ command = {json.dumps([sys.executable, '-c', program])} }}"
+
+
+def test_a_program_may_print_the_secret_and_no_shell_reads_its_words(write: Write) -> None:
+    program = f"import sys; assert not sys.stdin.read(); print('  {SECRET}\\n'); sys.stderr.write('noise')"
+    (built,) = load(write(source(token=printing(program)))).sources()
+    assert built.connector.token.get_secret_value() == SECRET  # type: ignore[attr-defined]
+    (built,) = load(write(source(token='{ command = ["echo", "$HOME;`id`"] }'))).sources()
+    assert built.connector.token.get_secret_value() == "$HOME;`id`"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (printing(f"print('{SECRET}'); raise SystemExit(3)"), "ends with 3; run it by hand to see why"),
+        (printing("pass"), "is not set or empty"),
+        (printing(f"print('{SECRET}'); print('{SECRET}')"), "holds more than one line"),
+        (printing("import sys; sys.stdout.buffer.write(bytes([255, 254]))"), "prints what is not text"),
+        (printing("import time; time.sleep(60)"), "takes longer than 1 s"),
+        (printing("import os, time; os.fork() or time.sleep(60)"), "takes longer than 1 s"),
+        ('{ command = ["/nowhere/vault"] }', "the command '/nowhere/vault' cannot be run: No such file or directory"),
+        ('{ command = "vault read" }', "a secret does not stand in the config; write { env = "),
+        ("{ command = [] }", "a secret does not stand in the config; write { env = "),
+        ('{ command = ["vault"], env = "TOKEN" }', "a secret does not stand in the config; write { env = "),
+    ],
+)
+def test_a_program_that_prints_no_secret_is_told_and_what_it_prints_is_not(
+    write: Write, monkeypatch: pytest.MonkeyPatch, token: str, said: str
+) -> None:
+    if "sleep" in token:
+        monkeypatch.setattr("flagtrail.secret.COMMAND_SECONDS", 1.0)
+    (line,) = mistakes(write(source(token=token)))
+    assert line.startswith("source 'acme': token: ")
+    assert said in line
+
+
+def test_a_source_fetches_its_secrets_anew_when_asked(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("old", encoding="utf-8")
+    path = write(source(token=f'{{ file = "{tmp_path / "token"}" }}'))
+    (built,) = load(path).sources()
+    (again,) = load(path).sources()
+    assert built == again, "a reload tells by this that nothing has changed"
+    assert built.renewal is not None
+    assert built.renewal() == built.connector
+    (tmp_path / "token").write_text("new", encoding="utf-8")
+    assert built.renewal() != built.connector
+    (tmp_path / "token").unlink()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        built.renewal()
 
 
 @pytest.mark.parametrize(

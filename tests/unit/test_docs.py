@@ -15,6 +15,9 @@ from flagtrail.config import SourceSettings, StoreSettings, load
 from flagtrail.event import Event
 from flagtrail.example import EXAMPLE
 from flagtrail.language import parse
+from flagtrail.notices.running import rules_of, sinks_of
+from flagtrail.notices.settings import KINDS, NoticeSettings, SinkSettings
+from flagtrail.operating import RunSettings, TelemetrySettings
 from flagtrail.people import PersonSettings
 from flagtrail.rows import Reading
 from flagtrail.schema import describe
@@ -35,7 +38,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"| `flagtrail {command}` |" in README
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/export.md", "docs/sql.md", "docs/mcp.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/export.md", "docs/sql.md", "docs/mcp.md", "docs/notices.md"])
 def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> None:
     found = "\n".join(blocks("console", (ROOT / page).read_text(encoding="utf-8")))
     assert "flagtrail " in found
@@ -47,10 +50,41 @@ def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> 
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    kinds = (("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings), ("serve", ServeSettings))
+    kinds = (
+        ("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings), ("serve", ServeSettings),
+        ("run", RunSettings), ("telemetry", TelemetrySettings),
+    )  # fmt: skip
     for prefix, settings in kinds:
         for name in settings.model_fields:
             assert f"| `{prefix}.{name}` |" in README
+
+
+NOTICES = (ROOT / "docs" / "notices.md").read_text(encoding="utf-8")
+
+
+def test_every_setting_of_notices_is_on_their_page() -> None:
+    for prefix, settings in (("notice", NoticeSettings), ("sink", SinkSettings)):
+        for name in settings.model_fields:
+            assert f"| `{prefix}.{name}` |" in NOTICES
+    for kind in KINDS:
+        [part] = re.findall(rf"^### {kind}\n(.*?)(?=^##)", NOTICES, re.DOTALL | re.MULTILINE)
+        model = SinkSettings(name="x", kind=kind).model
+        assert re.findall(r"^\| `([a-z_]+)` \|", part, re.MULTILINE) == [
+            name for name in model.model_fields if name != "give_up"
+        ]
+
+
+def test_the_configs_on_the_page_about_notices_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_WEBHOOK", "https://hooks.slack.com/services/made-up")
+    for name in ("LAUNCHDARKLY_TOKEN", "LD_WEBHOOK"):
+        monkeypatch.setenv(name, "made-up")
+    path = tmp_path / "flagtrail.toml"
+    first, second = blocks("toml", NOTICES)
+    path.write_text(first, encoding="utf-8")
+    config = load(path)
+    assert [rule.name for rule in rules_of(config, sinks_of(config))] == ["production", "trail"]
+    path.write_text(second, encoding="utf-8")
+    assert load(path).sources()[0].webhook_secrets
 
 
 def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +96,10 @@ def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest
 
 
 def test_the_example_config_names_every_setting() -> None:
-    kinds = (StoreSettings, SourceSettings, PersonSettings, ServeSettings)
+    kinds = (
+        StoreSettings, SourceSettings, PersonSettings, ServeSettings, RunSettings, TelemetrySettings, NoticeSettings,
+        SinkSettings,
+    )  # fmt: skip
     for name in [name for kind in kinds for name in kind.model_fields]:
         assert re.search(rf"^#? ?{name} = ", EXAMPLE, re.MULTILINE), name
 

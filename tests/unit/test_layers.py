@@ -9,17 +9,21 @@ import pytest
 LAYERS = (
     ("__main__",),
     ("cli",),  # talks to people
+    ("notices",),  # tells people and programs of changes
     ("web", "assistants"),
-    ("daemon",),
+    ("daemon", "metrics"),
+    ("roster", "readiness"),
+    ("turns",),
+    ("pulse",),
     ("config",),
     ("testing",),  # simulators, the conformance suite; of the core only the demo uses it
     ("upkeep",),  # does the work
     ("verify",),
     ("rounds", "sync", "follow", "sql"),
-    ("compare", "details", "readers", "vanished"),
+    ("compare", "details", "readers", "renewal", "vanished"),
     ("around", "state"),
     ("completeness", "jobs", "status_json", "trust"),
-    ("quiet",),
+    ("quiet", "nudges"),
     ("unread",),
     ("again", "report", "holdings", "plan", "refusals", "status"),
     ("numbers", "query", "verdicts"),
@@ -33,14 +37,15 @@ LAYERS = (
     ("places", "effects"),
     ("facets",),
     ("conditions", "vocabulary", "exports.parquet"),
-    ("language",),
+    ("notices.settings",),
+    ("language", "notices.hours"),
     ("question",),
     ("exports.jsonl", "exports.csv", "exports.ocsf", "exports.ecs", "exports.cloudevents"),
     ("exports.verbs", "exports.columns"),
     ("packing", "connector", "rows", "bulk"),
     ("database",),
     ("api", "schema", "people"),
-    ("columns", "retries", "migrations.upgrade", "serving"),
+    ("columns", "retries", "migrations.upgrade", "serving", "operating", "secret", "traces"),
     (
         "limit",
         "lines",
@@ -52,6 +57,7 @@ LAYERS = (
         "errors",
         "migrations",
         "logs",
+        "systemd",
         "example",
         "words",
         "exports",
@@ -62,7 +68,7 @@ LAYERS = (
     ),  # know nothing
 )
 CONTRACT = {"api", "connector", "errors", "event", "limit", "window"}  # all that a connector may know of flagtrail
-PACKAGES = ("assistants", "cli", "testing", "web")  # their modules may import each other
+PACKAGES = ("assistants", "cli", "notices", "testing", "web")  # their modules may import each other
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "flagtrail"

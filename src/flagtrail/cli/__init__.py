@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from flagtrail import __version__
+from flagtrail.cli import notices
 from flagtrail.cli.commands import COMMANDS
 from flagtrail.cli.token import create, list_, revoke
 from flagtrail.errors import FlagtrailError
@@ -52,6 +53,9 @@ tokens = typer.Typer(name="token", help="Make, list and revoke the tokens by whi
 for each in (create, list_, revoke):
     tokens.command(each.__name__.rstrip("_"))(into_a_pipe(each))
 app.add_typer(tokens)
+messages = typer.Typer(name="notices", invoke_without_command=True, callback=into_a_pipe(notices.waiting))
+messages.command("test")(into_a_pipe(notices.try_out))
+app.add_typer(messages)
 
 
 @app.callback(invoke_without_command=True)

@@ -3,20 +3,27 @@
 import logging
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 import typer
 from rich.table import Table
 
-from flagtrail import logs
+from flagtrail import __version__, logs, traces
 from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
+from flagtrail.cli.reloading import Reloading
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, load, store_url
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
+from flagtrail.nudges import Nudges
+from flagtrail.pulse import Pulse
 from flagtrail.report import Report
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -25,10 +32,13 @@ from flagtrail.upkeep import fetch_details
 from flagtrail.window import Window
 
 if TYPE_CHECKING:
+    from flagtrail.notices.running import Notices
     from flagtrail.web.server import Server
 
 FOREVER = float("inf")
 LEFT = 0.5  # seconds that what is served may take longer to end than the daemon
+
+log = structlog.get_logger()
 
 
 def sync(config: Path | None, source: list[str] | None, output: Simple, *, quiet: bool, details: bool) -> None:
@@ -69,28 +79,73 @@ def backfill(
 def run(config: Path | None, source: list[str] | None) -> None:
     """Keep the table up to date until it is told to end."""
     logs.configure()
+    logs.catch_all()
     settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)
-    with Store(url) as store:
-        server = _server(url, settings)
-        clean = Daemon(sources, store, ending=server.stop if server else None).run()
-        clean = (server is None or server.wait(LEFT)) and clean
+    pulse = Pulse(settings.run.stuck)
+    with Store(url) as store, _traces(settings.telemetry.endpoint), ExitStack() as ending:
+        notices = _notices(url, settings)
+        reloading = Reloading(settings, config, source)
+        after = notices.heard if notices else None
+        daemon = Daemon(sources, store, after=after, ending=ending.close, reread=reloading.reread, pulse=pulse)
+        nudges = reloading.nudges = Nudges(sources, daemon.look_at)
+        ending.callback(nudges.stop)
+        server = reloading.server = _server(url, settings, pulse, nudges)
+        for beside in (server, notices):
+            if beside is not None:
+                ending.callback(beside.stop)
+        clean = daemon.run()
+        until = time.monotonic() + LEFT
+        for beside in (server, notices):
+            clean = (beside is None or beside.wait(max(0.0, until - time.monotonic()))) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
         sys.stderr.flush()
         os._exit(0)
 
 
-def _server(url: str, settings: Config) -> "Server | None":
+@contextmanager
+def _traces(endpoint: str | None) -> Iterator[None]:
+    """Trace for the time of a block, if the config or the environment asks for it."""
+    if not traces.wanted(endpoint):
+        yield
+        return
+    try:
+        end = traces.begin(endpoint, __version__)
+    except ConfigError as error:
+        if endpoint is not None:
+            raise
+        log.warning("traces_missing", error=str(error))  # the environment of a platform is no reason not to start
+        yield
+        return
+    try:
+        yield
+    finally:
+        end()
+
+
+def _server(url: str, settings: Config, pulse: Pulse, nudges: Nudges) -> "Server | None":
     """Return what serves beside the daemon, unless it is switched off; whatever happens to it, the daemon goes on."""
     if not settings.serve.enabled:
         return None
     from flagtrail.web.server import Server  # slow to import
 
-    server = Server(url, settings.serve, settings.vendors(), settings.people())
+    server = Server(url, settings.serve, settings.vendors(), settings.people(), pulse=pulse, nudges=nudges)
     server.start()
     return server
+
+
+def _notices(url: str, settings: Config) -> "Notices | None":
+    """Return what tells of changes beside the daemon, if the config asks for it."""
+    if not settings.sink:
+        return None
+    from flagtrail.notices.running import Notices, rules_of, sinks_of  # slow to import
+
+    sinks = sinks_of(settings)
+    notices = Notices(url, rules_of(settings, sinks), sinks, settings.serve.public_url if settings.serve else None)
+    notices.start()
+    return notices
 
 
 def fill(sources: list[Source], store: Store, window: Window | None, *, quiet: bool) -> list[Report]:

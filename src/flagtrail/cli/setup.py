@@ -38,6 +38,10 @@ def check(config: Path | None, source: list[str] | None, output: Simple) -> None
     logs.configure(logging.ERROR)
     settings = load(config)
     sources = settings.sources(source)
+    if settings.sink:
+        from flagtrail.notices.running import sinks_of  # slow to import
+
+        sinks_of(settings)
     rows, errors = [], []
     with Store(store_url(settings, config)) as store:
         for each in sources:

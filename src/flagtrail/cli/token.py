@@ -11,7 +11,8 @@ from flagtrail.cli.options import ConfigOption, OutputOption, Simple
 def create(
     name: Annotated[str, typer.Argument(help="What you call it: who uses it, and for what.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="read: everything but exports; export: exports. May be repeated.")
+        list[str] | None,
+        typer.Option(help="read: everything but exports; export: exports; metrics: /metrics. May be repeated."),
     ] = None,
     expires: Annotated[
         str | None, typer.Option(help="After how long it is of no use: 90d, 12h; never by default.")
@@ -25,6 +26,8 @@ def create(
       flagtrail token create grafana
 
       flagtrail token create siem --scope export --expires 90d
+
+      flagtrail token create prometheus --scope metrics
     """
     with importing():
         from flagtrail.cli import granting

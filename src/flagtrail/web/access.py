@@ -14,9 +14,10 @@ from starlette.concurrency import run_in_threadpool
 
 from flagtrail.errors import ConfigError, StoreError
 from flagtrail.people import People
+from flagtrail.pulse import Pulse
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
-from flagtrail.tokens import EXPORT, READ, check, note_use, tokens
+from flagtrail.tokens import EXPORT, METRICS, READ, check, note_use, tokens
 from flagtrail.web.flowing import Gate
 from flagtrail.web.origin import is_own
 from flagtrail.web.problems import Refused
@@ -34,12 +35,16 @@ bearer = HTTPBearer(auto_error=False, description="a token that `flagtrail token
 
 @dataclass(slots=True)
 class Trail:
-    """What requests are answered from: the store, the settings, the configured sources and people, and the gates."""
+    """What requests are answered from: the store, the settings, the configured sources and people, and the gates.
+
+    `pulse` is that of the daemon, where one runs in this process.
+    """
 
     store: Store
     settings: ServeSettings
     configured: Collection[str] = ()
     people: People = field(default_factory=People)
+    pulse: Pulse | None = None
     live: Gate = field(init=False)
     exports: Gate = field(default_factory=lambda: Gate(EXPORTS, "exports"))
     noted: dict[str, float] = field(default_factory=dict)
@@ -82,7 +87,7 @@ async def granted(
         raise Refused(401, told, {"WWW-Authenticate": f'{REALM}, error="invalid_token"'})
     request.state.token = token.name
     request.state.signed_in = given is None
-    missing = set(wanted.scopes) - set(token.scopes)
+    missing = {scope for scope in wanted.scopes if not token.may(scope)}
     if missing:
         told = f"this token is not for that: it lacks the scope {', '.join(sorted(missing))}"
         scopes = " ".join(wanted.scopes)
@@ -123,6 +128,7 @@ def _note(store: Store, key: str) -> None:
 
 reads = Security(granted, scopes=[READ])
 exports = Security(granted, scopes=[EXPORT])
+scrapes = Security(granted, scopes=[METRICS])
 
 
 def require_tokens(store: Store, settings: ServeSettings) -> None:

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from flagtrail import __version__
+from flagtrail.nudges import Nudges
 from flagtrail.people import People
+from flagtrail.pulse import Pulse
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
-from flagtrail.web import counts, coverage, docs, events, live, moments
+from flagtrail.web import counts, coverage, docs, events, health, live, moments, webhooks
 from flagtrail.web.access import Trail
 from flagtrail.web.asking import said_once
 from flagtrail.web.guard import Guard
@@ -25,9 +27,13 @@ ABOUT = "One trail of every feature-flag change, whichever vendor made it. Times
 
 
 def app(
-    store: Store, settings: ServeSettings, configured: Collection[str] = (), people: People | None = None
-) -> FastAPI:
-    """Return the API of a store as an ASGI app; `configured` is as in `completeness`."""
+    store: Store, settings: ServeSettings, configured: Collection[str] = (), people: People | None = None,
+    pulse: Pulse | None = None, nudges: Nudges | None = None,
+) -> FastAPI:  # fmt: skip
+    """Return the API of a store as an ASGI app.
+
+    `configured` is as in `completeness`, `pulse` that of a daemon here, and `nudges` takes webhooks.
+    """
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
@@ -38,12 +44,15 @@ def app(
         title="flagtrail", version=__version__, description=ABOUT, openapi_url=None, docs_url=None, redoc_url=None,
         lifespan=life, redirect_slashes=False,
     )  # fmt: skip
-    made.state.trail = Trail(store, settings, configured, people or People())
+    made.state.trail = Trail(store, settings, configured, people or People(), pulse)
+    made.state.nudges = nudges
     first = APIRouter(prefix="/api/v1", dependencies=[Depends(said_once)])
     for subject in (events, counts, coverage, moments, live):
         first.include_router(subject.router)
     made.include_router(first)
+    made.include_router(health.router)
     made.include_router(docs.router, prefix="/api")
+    made.include_router(webhooks.router)
     made.include_router(start.router)
     made.state.error_page = error_page
     if settings.origins:

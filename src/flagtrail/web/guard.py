@@ -1,5 +1,7 @@
 """Stands before the API: who is asked, from which page, how large a request is, and what each answer says of itself."""
 
+import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -11,7 +13,7 @@ from starlette.responses import Response
 
 from flagtrail.serving import ServeSettings
 from flagtrail.web.origin import is_own
-from flagtrail.web.problems import WORDS, problem
+from flagtrail.web.problems import PROBES, WORDS, problem
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,6 +21,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 LONGEST_URL = 8000  # bytes of path and query: about what browsers and proxies let through
 LARGEST_BODY = 0  # bytes: every question stands in its URL
+WEBHOOK = re.compile(r"/webhooks/[^/]+")
 FORMS = ("/signin", "/signout")  # what alone is sent with POST, and only by our own page
 FORM = "application/x-www-form-urlencoded"
 LARGEST_FORM = 1000  # bytes: a token is one of 63
@@ -70,7 +73,8 @@ class Guard:
             # One that has begun is cut: the server closes the connection, and nobody takes a part for the whole.
         finally:
             took = round((time.perf_counter() - begun) * 1000, 1)
-            log.info("request", **_told(scope), status=status or None, milliseconds=took)
+            level = logging.DEBUG if status == 200 and scope["path"] in PROBES else logging.INFO
+            log.log(level, "request", **_told(scope), status=status or None, milliseconds=took)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Return the answer for a request that is not for us; None for one that is."""
@@ -78,7 +82,7 @@ class Guard:
         if len(scope["raw_path"]) + len(scope["query_string"]) > LONGEST_URL:
             return problem(414, f"the address is longer than {LONGEST_URL} bytes; ask for less at once")
         is_form = scope["method"] == "POST" and scope["path"] in FORMS
-        if refusal := _body_refusal(headers, is_form):
+        if not _is_webhook(scope) and (refusal := _body_refusal(headers, is_form)):
             return refusal
         if not self._is_ours(headers.getlist("host"), scope):
             return problem(
@@ -102,6 +106,11 @@ class Guard:
             return is_own(headers, scope["scheme"]) or origin.lower() in self.settings.origins
         site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode")
         return site in ("none", "same-origin") or mode == "navigate"
+
+
+def _is_webhook(scope: Scope) -> bool:
+    """Return whether this is the one kind of request with a body, which `webhooks` itself keeps small."""
+    return scope["method"] == "POST" and bool(WEBHOOK.fullmatch(scope["path"]))
 
 
 def _body_refusal(headers: Headers, is_form: bool) -> Response | None:

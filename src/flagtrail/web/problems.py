@@ -41,6 +41,7 @@ WORDS = {
     405: "this address only answers the methods that Allow names",
     500: "that is a bug, or something in the database that should not be there; the log of flagtrail tells more",
 }
+PROBES = ("/healthz", "/readyz", "/metrics")  # asked by machines, every few seconds
 BROKEN = "the database cannot be used just now; the log of flagtrail says why"
 
 log = structlog.get_logger()
@@ -100,7 +101,7 @@ def _answer(
     errors: list[dict[str, str]] | None = None,
 ) -> Response:
     """Return the answer for a problem: as a page to whoever asks for a page."""
-    if request.scope["path"].startswith("/api/"):
+    if request.scope["path"].startswith("/api/") or request.scope["path"] in PROBES:
         return problem(status, detail, headers, errors)
     found: Response = request.app.state.error_page(request, status, detail, headers)
     return found

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from flagtrail.errors import FlagtrailError
+from flagtrail.nudges import Nudges
 from flagtrail.people import People
+from flagtrail.pulse import Pulse
 from flagtrail.serving import Address, ServeSettings
 from flagtrail.store import Store
 
@@ -38,10 +40,10 @@ class Server:
 
     def __init__(
         self, url: str, settings: ServeSettings, configured: Collection[str] = (), people: People | None = None,
-        again: float = AGAIN,
+        again: float = AGAIN, pulse: Pulse | None = None, nudges: Nudges | None = None,
     ) -> None:  # fmt: skip
         self.url, self.settings, self.configured, self.again = url, settings, configured, again
-        self.people = people
+        self.people, self.pulse, self.nudges = people, pulse, nudges
         self.address: Address | None = None
         self.listens = threading.Event()
         self._stopped = threading.Event()
@@ -53,6 +55,12 @@ class Server:
     def start(self) -> None:
         """Begin to serve, soon."""
         self._thread.start()
+
+    def reconfigure(self, configured: Collection[str], people: People) -> None:
+        """Answer from now on for these sources and people."""
+        self.configured, self.people = configured, people
+        if self._trail is not None:
+            self._trail.configured, self._trail.people = configured, people
 
     def stop(self) -> None:
         """Let it end: no more requests, and live connections end at once."""
@@ -110,7 +118,7 @@ class Server:
 
         from flagtrail.web.app import app
 
-        made = app(store, self.settings, self.configured, self.people)
+        made = app(store, self.settings, self.configured, self.people, self.pulse, self.nudges)
         self._trail = made.state.trail
         # HTTP/1.1 only, no proxy's headers believed, nothing said about the software.
         config = uvicorn.Config(

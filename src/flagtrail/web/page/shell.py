@@ -73,7 +73,9 @@ def parameters(request: Request, known: Collection[str]) -> dict[str, str]:
     if unknown := [name for name in told if name not in (*known, "zone")]:
         raise Refused(422, f"{unknown[0]}: there is no such parameter; known: {', '.join([*known, 'zone'])}")
     if len(told) < len(pairs):
-        raise Refused(422, f"{next(name for name, _ in pairs if [n for n, _ in pairs].count(name) > 1)}: say it once")
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Refused(422, f"{twice}: stands there twice; say it once")
     if "zone" in told and _zone(told["zone"]) is None:
         raise Refused(422, f"zone: there is no time zone {told['zone']!r}; write one such as Europe/Berlin")
     return told

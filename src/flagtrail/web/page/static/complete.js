@@ -3,6 +3,7 @@
 const WAIT = 90;
 let timer = null;
 let asked = 0;
+let answered = 0; // the last question that was answered: others are on their way
 let told = null; // { from, to, options, length }: places in characters as Python counts them
 
 const box = () => document.getElementById("q");
@@ -24,7 +25,7 @@ function ready() {
 
 function close() {
   told = null;
-  asked++;
+  answered = ++asked;
   clearTimeout(timer);
   const input = box();
   if (!input) return;
@@ -46,6 +47,8 @@ async function ask() {
     if (mine === asked) draw();
   } catch {
     close(); // one can type without it
+  } finally {
+    answered = Math.max(answered, mine);
   }
 }
 
@@ -116,7 +119,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     if (isOpen) move(event.key === "ArrowDown" ? 1 : -1);
     else ask();
-  } else if (isOpen && event.key === "Escape") close();
+  } else if ((isOpen || answered < asked) && event.key === "Escape") close(); // also what is about to open
   else if (isOpen && event.key === "Enter" && active() >= 0) take(active());
   else if (isOpen && event.key === "Tab" && !event.shiftKey && active() >= 0) take(active());
   else {

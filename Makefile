@@ -14,7 +14,7 @@ demo: $(VENV)/.demo-ready
 	@$(RUN) flagtrail demo $(ARGS)
 
 test: lint
-	$(RUN) pytest -n auto $(ARGS)
+	$(RUN) pytest -n auto -rs $(ARGS)
 
 # Pictures of every view of the page, of a made-up trail, into the folder screenshots; ARGS=coverage takes only some.
 screenshots: $(VENV)/.test-ready

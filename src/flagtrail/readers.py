@@ -111,15 +111,15 @@ class Readers:
         if not readings:
             return
         added = self.store.write(self.source.name, readings)
-        for stream, event in added.new:
-            self.report.streams[stream].new += 1
-            moved = event.object_kind in PLACES and event.action in (Action.CREATED, Action.DELETED)
-            if event.occurred_at >= self.started - RECENT:
+        for row in added.new:
+            state, event = self.report.streams[row.stream], row.values
+            state.new += 1
+            if event["occurred_at"] >= self.started - RECENT:
+                moved = event["object_kind"] in PLACES and event["action"] in (Action.CREATED, Action.DELETED)
                 self.report.grown |= moved
-                state = self.report.streams[stream]
-                self.report.news.add(News(state.stream.log, event.project, event.environment))
-        for stream, _ in added.changed:
-            self.report.streams[stream].changed += 1
+                self.report.news.add(News(state.stream.log, event["project"], event["environment"]))
+        for row in added.changed:
+            self.report.streams[row.stream].changed += 1
         self.watch.stored(len(added.new))
 
     def read_jobs(self) -> None:

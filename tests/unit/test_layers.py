@@ -51,6 +51,7 @@ LAYERS = (
         "errors",
         "migrations",
         "logs",
+        "memory",
         "example",
         "words",
         "exports",

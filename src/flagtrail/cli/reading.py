@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from flagtrail import logs
+from flagtrail import logs, memory
 from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, load, store_url
-from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
 from flagtrail.report import Report
 from flagtrail.source import Source
@@ -68,7 +67,10 @@ def backfill(
 
 def run(config: Path | None, source: list[str] | None) -> None:
     """Keep the table up to date until it is told to end."""
+    from flagtrail.daemon import Daemon  # with a scheduler, which nothing else needs
+
     logs.configure()
+    memory.give_back()
     settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)

@@ -5,14 +5,13 @@ import sys
 
 # Numbers of glibc's mallopt(3). Whoever sets the variable beside one decides by themself.
 ARENAS = (-8, 1, "MALLOC_ARENA_MAX")  # by itself each thread gets a heap of its own, and leaves holes in it
-TRIM = (-1, 128 * 1024, "MALLOC_TRIM_THRESHOLD_")  # bytes; by itself it grows with what was freed, which is then kept
+TRIM = (-1, 2**20, "MALLOC_TRIM_THRESHOLD_")  # bytes; by itself it grows with what was freed, which is then kept
 
 
 def give_back() -> None:
     """Let glibc keep one heap for all threads, and give what is freed at its end back to the system.
 
-    Costs no time that can be measured: Python lets one thread at a time allocate. Elsewhere than with glibc nothing is
-    done.
+    Costs no time that can be measured: Python lets one thread at a time allocate. Does nothing without glibc.
     """
     if sys.platform != "linux":
         return

@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -155,8 +156,9 @@ class Readers:
         job = part.job
         bound = log.bind(source=self.source.name, stream=job.stream.name, window=str(job.window))
         try:
-            for reading in self.readings(part):
-                self.put(prepared(self.source.name, self.connector.vendor, reading))
+            # `map` keeps no events while a page waits to be stored.
+            for page in map(partial(prepared, self.source.name, self.connector.vendor), self.readings(part)):
+                self.put(page)
                 if self.ending or self.jobs.nothing_left(part):
                     return  # the rest stays a gap, or was taken over by another reader
             bound.debug("window_read")

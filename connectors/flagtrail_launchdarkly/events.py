@@ -229,10 +229,11 @@ def _text(record: Record, key: str) -> str | None:
     return _kept(value) if isinstance(value, str) else None
 
 
-@lru_cache(maxsize=4096)  # names, keys and words come again and again
 def _kept(value: str) -> str | None:
     if not value or value.isspace():
         return None
+    if value.isascii() and "\x00" not in value:
+        return value
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 

@@ -90,7 +90,7 @@ class Rereader:
             event.vendor_id for reading in readings for event, _ in reading.events if inside(event.occurred_at)
         }
         added = self.store.add(self.source.name, self.source.connector.vendor, readings)
-        again.found += sum(inside(event.occurred_at) or self._covered(event.occurred_at) for _, event in added.new)
+        again.found += sum(inside(at) or self._covered(at) for at in (row.values["occurred_at"] for row in added.new))
         again.changed += len(added.changed)
         readings.clear()
 

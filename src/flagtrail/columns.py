@@ -29,7 +29,8 @@ class Instant(TypeDecorator[datetime]):
         """Return what was written, as an aware UTC datetime."""
         if value is None:
             return None
-        return (value if isinstance(value, datetime) else datetime.fromisoformat(value)).astimezone(UTC)
+        instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return instant if instant.tzinfo is UTC else instant.astimezone(UTC)
 
 
 def where(condition: str) -> dict[str, Any]:

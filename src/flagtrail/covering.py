@@ -10,6 +10,16 @@ from flagtrail.schema import COVERAGE, GAP, STREAM
 from flagtrail.window import Window, merge, subtract
 
 KEY = ("source", "stream", "since", "until")
+# Made once: each transaction asks both.
+TOUCHING = {
+    table: select(table.c.stream, table.c.since, table.c.until).where(
+        table.c.source == bindparam("source"),
+        table.c.stream.in_(bindparam("streams", expanding=True)),
+        table.c.since <= bindparam("last"),
+        table.c.until >= bindparam("first"),
+    )
+    for table in (COVERAGE, GAP)
+}
 Windows = dict[str, list[Window]]
 """Windows by the name of their stream."""
 
@@ -108,11 +118,10 @@ def _between(
     connection: Connection, table: Table, source: str, streams: Sequence[str], since: datetime, until: datetime
 ) -> Windows:
     """Return the windows of streams that share a moment with a span of time, or touch it."""
-    touching = and_(table.c.since <= until, table.c.until >= since)
-    query = select(table.c.stream, table.c.since, table.c.until)
+    asked = {"source": source, "streams": streams, "first": since, "last": until}
     found: Windows = {}
-    for row in connection.execute(query.where(table.c.source == source, table.c.stream.in_(streams), touching)):
-        found.setdefault(row.stream, []).append(Window(row.since, row.until))
+    for stream, *window in connection.execute(TOUCHING[table], asked):
+        found.setdefault(stream, []).append(Window(*window))
     return found
 
 

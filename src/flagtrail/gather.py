@@ -7,9 +7,9 @@ an event that is changed or deleted out of the counts and let it wait, also when
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from operator import attrgetter
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
@@ -20,13 +20,14 @@ from flagtrail.facets import BETWEEN, facet_of
 from flagtrail.fields import BY_NAME
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
 from flagtrail.search import ACTOR, FREQUENT_COLUMNS, MARKED, OBJECT, SELDOM_COLUMNS, marks, told
-from flagtrail.window import to_ms
+from flagtrail.window import from_ms, to_ms
 from flagtrail.words import words
 
 LONGEST = 3.0  # seconds of gathering before whoever stores goes on
 AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quickly enough one by one
 REMEMBERED = 10_000  # values that are known to be there
-PLACES = ("project_name", "environment_name")
+HOUR_MS = 3_600_000
+Values = tuple[Any, ...]
 LOCK = 1718378855  # any number; the triggers of PostgreSQL name it too
 HOUR = {
     "sqlite": "substr({}.occurred_at, 1, 13) || ':00:00.000Z'",
@@ -38,6 +39,26 @@ KEYS = {
               "environment": "coalesce(e.environment, '')"},
     "total": {name: f"e.{name}" for name in ("source", "stream", "vendor", "action")},
 }  # fmt: skip
+# The fields of marks, and the columns in which their values stand.
+OFTEN, SELDOM = (tuple(name for name, _ in pairs) for pairs in (FREQUENT_COLUMNS, SELDOM_COLUMNS))
+OFTEN_IN, SELDOM_IN = (tuple(name for _, name in pairs) for pairs in (FREQUENT_COLUMNS, SELDOM_COLUMNS))
+TEXTS = ("summary", "location", *OBJECT, "actor_name")
+NAMED = ("source", "project", "project_name", "environment", "environment_name")
+COLUMNS = tuple(dict.fromkeys(("occurred_at", "comment", *TEXTS, *ACTOR, *OFTEN_IN, *SELDOM_IN, *NAMED)))
+
+
+def _of(*names: str) -> Callable[[Values], Values]:
+    """Return what takes the values of some columns out of a row of `COLUMNS`."""
+    return itemgetter(*map(COLUMNS.index, names))
+
+
+often_of, seldom_of, object_of, actor_of = _of(*OFTEN_IN), _of(*SELDOM_IN), _of(*OBJECT), _of(*ACTOR)
+texts_of, named_of, total_of, place_of = (
+    _of(*TEXTS),
+    _of(*NAMED),
+    _of(*KEYS["total"]),
+    _of("vendor", "source", "environment"),
+)
 # Flag events whose audit entry is there, and those that it comes after. The order in which tables are read is said:
 # each statement begins with the few that wait.
 CAME = (
@@ -106,49 +127,67 @@ class Gathering:
 
     def _note(self, connection: Connection) -> set[tuple[str, str]]:
         """Note the values of what waits, and where SQLite's index finds it; return those that were not known."""
-        values: set[tuple[str, str]] = set()
-        texts: set[str] = set()
+        often, seldom, objects, actors, named, texts = (set[Any]() for _ in range(6))
         found = []
         indexed = connection.dialect.name == "sqlite"
-        often, seldom = (tuple(zip(*pairs, strict=True)) for pairs in (FREQUENT_COLUMNS, SELDOM_COLUMNS))
-        names = ("occurred_at", "summary", "comment", "location", *PLACES, *OBJECT, *ACTOR, *often[1], *seldom[1])
-        often_of, seldom_of, actor_of = attrgetter(*often[1]), attrgetter(*seldom[1]), attrgetter(*ACTOR)
-        kinds: set[tuple[tuple[str, ...], tuple[str | None, ...]]] = set()
-        called: set[tuple[str | None, ...]] = set()
-        totals: Counter[tuple[str, str, str, str]] = Counter()
-        hours: Counter[tuple[datetime, str, str, str]] = Counter()
-        query = select(*(EVENT.c[name] for name in names)).where(EVENT.c.number.in_(select(WAITING.c.number)))
-        for row in connection.execute(query).all():
-            at, key, name = row.occurred_at, row.object_key, row.object_name
-            actor, frequent, rare = facet_of(actor_of(row)), often_of(row), seldom_of(row)
-            totals[row.source, row.stream, row.vendor, row.action] += 1
-            hour = at.replace(minute=0, second=0, microsecond=0)
-            hours[hour, row.vendor, row.source, row.environment or ""] += 1
-            kinds |= {(often[1], frequent), (seldom[1], rare)}
-            called.add(("project_name", row.project, row.project_name, row.source))
-            called.add(("environment_name", row.environment, row.environment_name, row.source, row.project))
-            values.add(("actor", actor))
-            values.add(("object", facet_of((key, name))))
+        totals: Counter[Values] = Counter()
+        hours: Counter[tuple[int, Values]] = Counter()
+        query = select(*(EVENT.c[name] for name in COLUMNS)).where(EVENT.c.number.in_(select(WAITING.c.number)))
+        for row in map(tuple, connection.execute(query)):  # a row of SQLAlchemy's is slow to take apart
+            ms, frequent, rare, what, who = to_ms(row[0]), often_of(row), seldom_of(row), object_of(row), actor_of(row)
+            often.add(frequent)
+            seldom.add(rare)
+            objects.add(what)
+            actors.add(who)
+            named.add(named_of(row))
+            totals[total_of(row)] += 1
+            hours[ms // HOUR_MS, place_of(row)] += 1
             if indexed:
-                parts = {told(one) for one in (row.summary, row.location, key, name, row.actor_name) if one}
-                if row.comment:
-                    parts.add(" ".join(words(row.comment)))
+                parts = {told(one) for one in texts_of(row) if one}
+                if row[1]:
+                    parts.add(" ".join(words(row[1])))
                 texts |= parts
-                all_marks = (marks(often[0], frequent), marks(seldom[0], rare), marks(OBJECT, (key, name)))
-                found.append((to_ms(at), " ".join((*all_marks, marks(("who",), (actor or BETWEEN,)), *parts))))
-        values |= {facet for columns, kind in kinds for facet in _facets(dict(zip(columns, kind, strict=True)))}
-        values |= {(field, facet_of((key, *others))) for field, key, *others in called if field and key}
+                all_marks = (marks(OFTEN, frequent), marks(SELDOM, rare), marks(OBJECT, what), _mark_of(who))
+                found.append((ms, " ".join((*all_marks, *parts))))
         _count(connection, TOTAL, totals)
-        _count(connection, TALLY, hours)
+        _count(connection, TALLY, _by_hour(hours))
         found.sort()  # the index is written by rising time, or in pieces
         if found:
             connection.exec_driver_sql("INSERT INTO search (rowid, marks) VALUES (?, ?)", found)
+        values = {("actor", facet_of(who)) for who in actors} | {("object", facet_of(what)) for what in objects}
+        values |= {facet for kind in often for facet in _facets(dict(zip(OFTEN_IN, kind, strict=True)))}
+        values |= {facet for kind in seldom for facet in _facets(dict(zip(SELDOM_IN, kind, strict=True)))}
+        values |= {facet for kind in named for facet in _names(*kind)}
         values |= {("word", word) for word in {one for part in texts for one in part.split(" ")} if word.isalpha()}
         new = sorted(values - self._known)
         if new:
             insert_into = "INSERT INTO facet (field, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
             connection.exec_driver_sql(insert_into if indexed else insert_into.replace("?", "%s"), new)
         return values
+
+
+@lru_cache(maxsize=4096)  # the same people again and again
+def _mark_of(actor: Values) -> str:
+    """Return the mark of who acted."""
+    return marks(("who",), (facet_of(actor) or BETWEEN,))
+
+
+def _by_hour(hours: Mapping[tuple[int, Values], int]) -> "Counter[tuple[Any, ...]]":
+    """Return numbers of events by the columns that they are kept by."""
+    tally: Counter[tuple[Any, ...]] = Counter()
+    for (hour, (vendor, source, environment)), events in hours.items():
+        tally[from_ms(hour * HOUR_MS), vendor, source, environment or ""] += events
+    return tally
+
+
+def _names(
+    source: str, project: str | None, project_name: str | None, environment: str | None, environment_name: str | None
+) -> Iterator[tuple[str, str]]:
+    """Yield what the places of events are called, as facets."""
+    if project:
+        yield "project_name", facet_of((project, project_name, source))
+    if environment:
+        yield "environment_name", facet_of((environment, environment_name, source, project))
 
 
 def _facets(event: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:

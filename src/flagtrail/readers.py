@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -114,15 +115,15 @@ class Readers:
         if not readings:
             return
         added = self.store.write(self.source.name, readings)
-        for stream, event in added.new:
-            self.report.streams[stream].new += 1
-            moved = event.object_kind in PLACES and event.action in (Action.CREATED, Action.DELETED)
-            if event.occurred_at >= self.started - RECENT:
+        for row in added.new:
+            state, event = self.report.streams[row.stream], row.values
+            state.new += 1
+            if event["occurred_at"] >= self.started - RECENT:
+                moved = event["object_kind"] in PLACES and event["action"] in (Action.CREATED, Action.DELETED)
                 self.report.grown |= moved
-                state = self.report.streams[stream]
-                self.report.news.add(News(state.stream.log, event.project, event.environment))
-        for stream, _ in added.changed:
-            self.report.streams[stream].changed += 1
+                self.report.news.add(News(state.stream.log, event["project"], event["environment"]))
+        for row in added.changed:
+            self.report.streams[row.stream].changed += 1
         self.watch.stored(len(added.new))
 
     def read_jobs(self) -> None:
@@ -159,8 +160,9 @@ class Readers:
         job = part.job
         bound = log.bind(source=self.source.name, stream=job.stream.name, window=str(job.window))
         try:
-            for reading in self.readings(part):
-                self.put(prepared(self.source.name, self.connector.vendor, reading))
+            # `map` keeps no events while a page waits to be stored.
+            for page in map(partial(prepared, self.source.name, self.connector.vendor), self.readings(part)):
+                self.put(page)
                 if self.ending or self.jobs.nothing_left(part):
                     return  # the rest stays a gap, or was taken over by another reader
             bound.debug("window_read")

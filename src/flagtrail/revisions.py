@@ -12,17 +12,17 @@ from sqlalchemy import Connection, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from flagtrail.bulk import among, insert_all, take_numbers
-from flagtrail.event import Event, from_json
+from flagtrail.event import from_json
 from flagtrail.packing import Packing, kind_of
 from flagtrail.rows import Row, digest_of
 from flagtrail.schema import DETAIL, EVENT, RECORD
 
 
 class Added(NamedTuple):
-    """What a write changed: the events that were not there, and those that were with other content, by stream."""
+    """What a write changed: the events that were not there, and those that were with other content."""
 
-    new: list[tuple[str, Event]]
-    changed: list[tuple[str, Event]]
+    new: list[Row]
+    changed: list[Row]
 
 
 class _Known(NamedTuple):
@@ -52,7 +52,7 @@ class Writing:
         known = self._known(rows)
         # Of entries of one moment the vendors list the newest first.
         fresh = [row for id, row in reversed(rows.items()) if id not in known]
-        fresh.sort(key=lambda row: row.event.occurred_at)
+        fresh.sort(key=lambda row: row.values["occurred_at"])
         changed, same = [], []
         for id, state in known.items():
             row = rows[id]
@@ -71,9 +71,7 @@ class Writing:
         renewed = {row.id for row in changed}
         restored = self._restore([rows[id] for id in sorted(known) if rows[id].thorough and id not in renewed])
         self._show_again([row.id for row in same if known[row.id].vanished_at])
-        return Added(
-            [(row.stream, row.event) for row in fresh], [(row.stream, row.event) for row in (*changed, *restored)]
-        )
+        return Added(fresh, [*changed, *restored])
 
     def _known(self, ids: Iterable[str]) -> dict[str, _Known]:
         current = and_(RECORD.c.number == EVENT.c.number, RECORD.c.revision == EVENT.c.revision)
@@ -180,7 +178,7 @@ class Writing:
                     "number": numbers[row.id],
                     "source": row.values["source"],
                     "stream": row.values["stream"],
-                    "occurred_at": row.event.occurred_at,
+                    "occurred_at": row.values["occurred_at"],
                     "state": "open",
                     "attempts": 0,
                 }

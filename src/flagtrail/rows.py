@@ -35,12 +35,14 @@ def event_id(source: str, log: str, vendor_id: str) -> str:
 
 
 class Row(NamedTuple):
-    """One event, ready to be written; `stream` is the one that told of it, `detailed` whether there is more to ask."""
+    """One event, ready to be written; `stream` is the one that told of it, `detailed` whether there is more to ask.
+
+    Many wait at a time, so it holds nothing of the event but the columns.
+    """
 
     id: str
     stream: str
     detailed: bool
-    event: Event
     values: dict[str, Any]
     body: bytes
     digest: bytes
@@ -79,7 +81,6 @@ def _rows_of(source: str, vendor: str, reading: Reading) -> Iterator[Row]:
             id,
             reading.stream,
             detailed,
-            event,
             values,
             to_json(record),
             digest_of(record),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from flagtrail.facts import Fact, Life
 from flagtrail.fields import like
@@ -115,7 +115,7 @@ def _state(
     read = [log_of(source, log) for log in sorted(logs)]
     windows = shared([log.covered for log in read])
     vague = [blind(row, Place(ANYWHERE, ())) for row in mine if where_of(row) != where]
-    others = [*vague, *from_outside(store, mine, where)]
+    others = [*vague, *from_outside(store, mine, where).touches]
     life = Life([row for row in mine if where_of(row) == where], at, windows, others)
     facts = [fact for fact in life.facts() if fits(fact.environment)]
     latest = (life.past or life.future or mine)[-1 if life.past else 0]
@@ -144,8 +144,15 @@ def shared(lists: Sequence[Sequence[Window]]) -> list[Window]:
     return shared
 
 
-def from_outside(store: Store, rows: Sequence[Row], where: Where, limit: int = 0) -> Iterator[Touch]:
-    """Yield what may have changed the flag without being about it: its place was deleted, a change request applied.
+class Outside(NamedTuple):
+    """What may have changed a flag without being about it; all of it since a moment, None: from the beginning."""
+
+    touches: Sequence[Touch]
+    since: datetime | None
+
+
+def from_outside(store: Store, rows: Sequence[Row], where: Where, limit: int = 0) -> Outside:
+    """Return what may have changed the flag without being about it: its place was deleted, a change request applied.
 
     `limit` is how many events of each kind are looked at, the newest first; 0 means all.
     """
@@ -154,19 +161,21 @@ def from_outside(store: Store, rows: Sequence[Row], where: Where, limit: int = 0
     outer = {part.strip() for part in re.split(f" [{SEPARATORS}] ", where[1] or "")} | {where[0]}
     names = sorted({name for name in (*environments, *outer) if name})
     gone = Query(source=source, action="deleted", object_kind=HOLDERS, object=names, since=since, limit=limit)
-    for row in events(store, gone) if names else ():
+    others = {"object_kind": "flag"}
+    applied = Query(source=source, action="applied", project=where[0], since=since, without=others, limit=limit)
+    ended = list(events(store, gone)) if names else []
+    asked = list(events(store, applied))
+    found = []
+    for row in ended:
         if where[0] not in (row["project"] or where[0], row["object_key"]):
             continue
         called = [name for name in (row["object_key"], row["object_name"]) if name]
         inner = row["object_kind"] == "environment"
-        for name in names:
-            if inner == (name in environments) and any(map(like([name]), called)):
-                yield blind(row, Place(name if inner else ANYWHERE, ()))
-    others = {"object_kind": "flag"}
-    for row in events(
-        store, Query(source=source, action="applied", project=where[0], since=since, without=others, limit=limit)
-    ):
-        yield blind(row, Place(row["environment"] or ANYWHERE, ()))
+        mine = [name for name in names if inner == (name in environments) and any(map(like([name]), called))]
+        found += [blind(row, Place(name if inner else ANYWHERE, ())) for name in mine]
+    found += [blind(row, Place(row["environment"] or ANYWHERE, ())) for row in asked]
+    cut = [some[-1]["occurred_at"] for some in (ended, asked) if limit and len(some) == limit]
+    return Outside(found, max(cut, default=None))
 
 
 def _notes(logs: Iterable[Log], rows: Sequence[Row], facts: Sequence[Fact], environment: str | None) -> Iterator[str]:

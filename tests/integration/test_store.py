@@ -64,7 +64,7 @@ def test_other_content_is_a_new_revision_and_the_old_one_is_kept(store: Store) -
     store.add("acme", "launchdarkly", [Reading("audit_log", [entry(1)])])
     first = rows(store, "SELECT first_seen_at FROM event")
     changed = store.add("acme", "launchdarkly", [Reading("audit_log", [entry(1, summary="edited")])]).changed
-    assert [stream for stream, _ in changed] == ["audit_log"]
+    assert [row.stream for row in changed] == ["audit_log"]
     assert rows(store, "SELECT summary, revision FROM event") == [("edited", 2)]
     assert rows(store, "SELECT first_seen_at FROM event") == first
     assert rows(store, "SELECT revision, body FROM record ORDER BY revision") == [

@@ -58,6 +58,7 @@ LAYERS = (
         "migrations",
         "logs",
         "systemd",
+        "memory",
         "example",
         "words",
         "exports",

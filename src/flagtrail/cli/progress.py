@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from flagtrail import memory
 from flagtrail.cli.showing import err
 from flagtrail.source import Source
 from flagtrail.store import Store
@@ -21,6 +22,7 @@ Done = TypeVar("Done")
 
 def at_once(sources: list[Source], store: Store, work: Callable[[Session, "Bar"], Done], *, quiet: bool) -> list[Done]:
     """Do something with several sources at the same time, each with a progress bar, and return what came of it."""
+    memory.give_back()
     sessions = [Session(source, store) for source in sources]
     with _progress(quiet) as progress, contextlib.ExitStack() as open_sessions:
         for session in sessions:

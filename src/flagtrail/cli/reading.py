@@ -14,13 +14,12 @@ import structlog
 import typer
 from rich.table import Table
 
-from flagtrail import __version__, logs, traces
+from flagtrail import __version__, logs, memory, traces
 from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
 from flagtrail.cli.reloading import Reloading
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, load, store_url
-from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError, SourceError
 from flagtrail.nudges import Nudges
 from flagtrail.pulse import Pulse
@@ -78,8 +77,11 @@ def backfill(
 
 def run(config: Path | None, source: list[str] | None) -> None:
     """Keep the table up to date until it is told to end."""
+    from flagtrail.daemon import Daemon  # with a scheduler, which nothing else needs
+
     logs.configure()
     logs.catch_all()
+    memory.give_back()
     settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)

@@ -119,7 +119,10 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
         at = max(min(now, covered[-1].until - MILLISECOND), mine[-1]["occurred_at"]) if covered else now
     lanes, exists, states, others = [], None, list[State](), list[Fact]()
     if mine[0]["object_kind"] == "flag":
-        outside = [*(blind(row, Place(ANYWHERE, ())) for row in vague), *from_outside(store, mine, where, MOST_OUTSIDE)]
+        beside = from_outside(store, mine, where, MOST_OUTSIDE)
+        if beside.since is not None:  # of what was before, nothing is known
+            covered = [part for span in covered if (part := span.after(beside.since))]
+        outside = [*(blind(row, Place(ANYWHERE, ())) for row in vague), *beside.touches]
         told = Lanes(mine, window, covered, outside)
         names = _names(mine)
         for key in told.environments():

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from flagtrail.event import to_json
 from flagtrail.suspects import Reason, Row, Suspect
 from flagtrail.unread import TOO_EARLY, TOO_YOUNG, Unread
+from flagtrail.web.page.wording import clause_in_words, is_rule, place_in_words, rule_in_words, served_in_words
 from flagtrail.when import spoken
 
 SHORT = 60  # characters of a value
@@ -17,7 +17,7 @@ SAVED = 6  # changes of the same save that are named
 
 
 class Short(NamedTuple):
-    """One changed place in short: its path, and what was there and is."""
+    """One changed place in short: the way there in words, and what was there and is."""
 
     path: str
     before: str | None
@@ -102,7 +102,8 @@ def _view(rank: int, suspect: Suspect, plus: float, minus: float) -> SuspectView
     place = " / ".join(str(name) for name in (row["project_name"] or row["project"], _environment(row)) if name)
     return SuspectView(
         rank, row, distance, f"{suspect.score:+.1f}", round(plus * 50, 1), round(minus * 50, 1),
-        suspect.why, sorted(said, key=lambda reason: -abs(reason.points)), [_short(each) for each in changes[:CHANGES]],
+        suspect.why, sorted(said, key=lambda reason: -abs(reason.points)),
+        [_short(each, row) for each in changes[:CHANGES]],
         max(0, len(changes) - CHANGES), suspect.saved_with[:SAVED], max(0, len(suspect.saved_with) - SAVED), place,
         web_address(row["url"]),
     )  # fmt: skip
@@ -113,13 +114,15 @@ def _environment(row: Row) -> str | None:
     return found
 
 
-def _short(change: dict[str, Any]) -> Short:
-    return Short(str(change.get("path") or ""), _value(change.get("before")), _value(change.get("after")))
+def _short(change: dict[str, Any], row: Row) -> Short:
+    own = frozenset(name for name in (row["object_key"], row["object_name"]) if name)
+    place = place_in_words(str(change.get("path") or ""), own, row["environment"])
+    return Short(" · ".join(place), _value(change.get("before")), _value(change.get("after")))
 
 
 def _value(value: Any) -> str | None:
-    """Return a value in a few characters; None for none."""
+    """Return a value in a few words; None for none."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else to_json(value).decode("utf-8", "replace")
+    text = rule_in_words(value) if is_rule(value) else clause_in_words(value) or served_in_words(value)
     return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"

@@ -204,7 +204,7 @@ class PromisingStore(Store):
     def write(self, *arguments: Any, **more: Any) -> Any:
         added = super().write(*arguments, **more)
         readings = list(arguments[1])
-        entries = {(one.stream, row.event.vendor_id) for one in readings for row in one.rows}
+        entries = {(one.stream, row.values["vendor_id"]) for one in readings for row in one.rows}
         self.disk.promise((entries, [(one.stream, one.covers) for one in readings if one.covers is not None]))
         return added
 

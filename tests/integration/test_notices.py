@@ -116,7 +116,7 @@ def test_a_burst_is_one_message_and_what_it_does_not_list_it_counts(store: Store
     assert send_all(sending) == 1
     text = target.got[0].json["text"].splitlines()
     assert text[0] == "*50 changes (prod)*"
-    assert len([line for line in text if "turned on the flag checkout" in line]) == 10
+    assert len([line for line in text if "turned on checkout" in line]) == 10
     assert text[-1] == "and 40 more"
 
 

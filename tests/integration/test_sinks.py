@@ -69,7 +69,7 @@ def test_slack_gets_a_short_text_with_links(target: Place) -> None:
     [got] = target.got
     assert (got.path, got.key) == (f"/services/T0/B0/{TOKEN}", "on-call/1f0c1")
     assert got.json["text"].splitlines() == [
-        "Ana turned on the flag Checkout in Production",
+        "Ana turned on checkout in Production",
         (
             "    2026-03-01 14:03:08 UTC · LaunchDarkly / Web shop / Production · large impact (60 %) · "
             "“for the launch” · "
@@ -164,7 +164,7 @@ def test_what_is_refused_is_told_without_secrets_and_blamed_on_the_right_one(tar
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Apprise imports what Python will do without
 def test_everything_else_goes_by_apprise(target: Place) -> None:
     Apprise(url=SecretStr(target.url.replace("http://", "json://") + "/in")).send(ONE)
-    assert target.got[0].json["title"] == "Ana turned on the flag Checkout in Production"
+    assert target.got[0].json["title"] == "Ana turned on checkout in Production"
     assert "flagtrail: https://trail.example.com/event/1f0c1" in target.got[0].json["message"]
     target.answer(500)
     with pytest.raises(NotSent, match="Apprise could not send it"):
@@ -213,7 +213,7 @@ def test_a_mail_arrives_and_the_same_one_has_the_same_id(mailbox: tuple[Mailbox,
     assert sink.send(ATTACK) is None
     mails = [message_from_bytes(content, policy=policy.default) for _, content in kept.mails]
     assert kept.mails[0][0] == ["ana@acme.example", "ops@acme.example"]
-    assert mails[0]["subject"] == "[flagtrail] Ana turned on the flag Checkout in Production"
+    assert mails[0]["subject"] == "[flagtrail] Ana turned on checkout in Production"
     assert mails[0]["message-id"] == mails[1]["message-id"]
     assert mails[0]["idempotency-key"] == "on-call/1f0c1"
     text = mails[0].get_body().get_content()  # type: ignore[union-attr]

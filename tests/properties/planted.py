@@ -196,8 +196,8 @@ MUTANTS = (
     Mutant(
         "coverage that touches is not merged",
         COVERING,
-        "table.c.since <= until, table.c.until >= since",
-        "table.c.since < until, table.c.until > since",
+        'table.c.since <= bindparam("last"),\n        table.c.until >= bindparam("first"),',
+        'table.c.since < bindparam("last"),\n        table.c.until > bindparam("first"),',
     ),
     Mutant(
         "an entry that comes back with other words keeps the first",

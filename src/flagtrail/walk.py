@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from flagtrail.bulk import among
 from flagtrail.conditions import meets, one_of, span
 from flagtrail.question import Query, place_of
-from flagtrail.schema import EVENT, GATHERED, TALLY, WAITING
+from flagtrail.schema import EVENT, GATHERED, TALLY, TOTAL, WAITING
 from flagtrail.search import Asked, effects, held, match, milliseconds, narrowed, places_of, rarest
 from flagtrail.window import EPOCH, MILLISECOND, from_ms, iso
 
@@ -107,15 +107,29 @@ class Walk:
         if not mine or query.oldest_first:
             return query
         before = min(query.until or ENDLESS, place_of(query.after)[0] + MILLISECOND if query.after else ENDLESS)
-        of_it = [one_of(TALLY, name, values) for name, values in mine]
-        newest = select(TALLY.c.hour).where(*of_it, TALLY.c.events > 0, TALLY.c.hour < before)
-        hour: datetime | None = self.connection.execute(newest.order_by(TALLY.c.hour.desc()).limit(1)).scalar()
         of_it = [one_of(EVENT, name, values) for name, values in mine]
         fresh = select(func.max(EVENT.c.occurred_at)).where(EVENT.c.number.in_(ungathered(self.connection)), *of_it)
-        moment: datetime | None = self.connection.execute(fresh).scalar()
-        ends = [*([hour + timedelta(hours=1)] if hour else []), *([moment + MILLISECOND] if moment else [])]
-        end = max(ends, default=EPOCH)
+        moments = (self.connection.execute(fresh).scalar(), self._newest_gathered(mine, before))
+        end = max((moment + MILLISECOND for moment in moments if moment), default=EPOCH)
         return replace(query, until=end) if end < before else query
+
+    def _newest_gathered(self, mine: Iterable[tuple[str, tuple[str, ...]]], before: datetime) -> datetime | None:
+        """Return the newest time before another in which there may be a gathered event of a vendor or a source."""
+        of_it = [one_of(TOTAL, name, values) for name, values in mine]
+        streams = select(TOTAL.c.source, TOTAL.c.stream).where(*of_it, TOTAL.c.events > 0).distinct().limit(FEW + 1)
+        if len(self.connection.execute(streams).all()) > FEW:  # one of so many has events soon
+            of_it = [one_of(TALLY, name, values) for name, values in mine]
+            hours = select(TALLY.c.hour).where(*of_it, TALLY.c.events > 0, TALLY.c.hour < before)
+            hour: datetime | None = self.connection.execute(hours.order_by(TALLY.c.hour.desc()).limit(1)).scalar()
+            return hour + timedelta(hours=1) if hour else None
+        each = streams.subquery("each")
+        inside = (EVENT.c.source == each.c.source, EVENT.c.stream == each.c.stream, EVENT.c.occurred_at < before)
+        newest = (
+            select(EVENT.c.occurred_at).where(*inside).order_by(EVENT.c.occurred_at.desc()).limit(1).lateral("newest")
+        )
+        found = select(func.max(newest.c.occurred_at)).select_from(each.join(newest, literal(value=True)))
+        moment: datetime | None = self.connection.execute(found).scalar()
+        return moment
 
     def _edge(self, query: Query, steps: int) -> datetime | None:
         """Return the time so many events on from the beginning of a question; None when there are not so many."""

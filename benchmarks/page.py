@@ -121,14 +121,21 @@ def _cpu(pid: int) -> float:
 
 
 def weigh(client: httpx.Client, views: Sequence[View]) -> None:
-    """Print what the heaviest page weighs with everything that it loads; nothing is compressed."""
-    pages = {view.name: client.get("/", params=view.page).text for view in views}
-    name = max(pages, key=lambda name: len(pages[name]))
-    files = sorted(set(LOADED.findall(pages[name])))
-    sizes = {file: len(client.get(file).raise_for_status().content) for file in files}
-    whole = len(pages[name].encode()) + sum(sizes.values())
-    told = ", ".join(f"{file.rpartition('/')[2]} {size / KIB:.0f}" for file, size in sizes.items())
-    out.print(f"the heaviest page ({name}) weighs {whole / KIB:.0f} KiB with all its files, in KiB: {told}")
+    """Print what the heaviest page weighs with everything that it loads, and how much of that is sent."""
+    pages = {view.name: client.get("/", params=view.page) for view in views}
+    name = max(pages, key=lambda name: len(pages[name].content))
+    files = sorted(set(LOADED.findall(pages[name].text)))
+    parts = {file: client.get(file).raise_for_status() for file in files}
+    whole = [pages[name], *parts.values()]
+    sent, read = (sum(sizes) / KIB for sizes in zip(*map(_sizes, whole), strict=True))
+    told = ", ".join(f"{file.rpartition('/')[2]} {_sizes(part)[0] / KIB:.0f}" for file, part in parts.items())
+    page = f"{sent:.0f} KiB are sent, gzipped, with all files ({read:.0f} KiB when unpacked)"
+    out.print(f"the heaviest page ({name}): {page}, in KiB: {told}")
+
+
+def _sizes(answer: httpx.Response) -> tuple[int, int]:
+    """Return how many bytes of an answer were sent, and how many they are when they are unpacked."""
+    return int(answer.headers["content-length"]), len(answer.content)
 
 
 if __name__ == "__main__":

@@ -289,3 +289,17 @@ def test_the_file_of_another_version_is_not_kept(page: httpx.Client) -> None:
     assert "immutable" in page.get(address).headers["cache-control"]
     assert page.get("/static/older/page.js").headers["cache-control"] == "no-store"
     assert page.get("/static/older/nothing.js").status_code == 404
+
+
+def test_pages_and_their_parts_come_in_fewer_bytes_where_that_is_taken(page: httpx.Client) -> None:
+    plain = page.get("/", headers={"Accept-Encoding": "identity, gzip;q=0"})
+    packed = page.get("/", headers={"Accept-Encoding": "br, gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    style = re.search(r'href="([^"]+style\.css)"', plain.text)
+    assert style
+    part = page.get(style[1], headers={"Accept-Encoding": "gzip"})
+    assert part.headers["content-encoding"] == "gzip"
+    assert "--accent" in part.text

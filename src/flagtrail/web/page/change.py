@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Path, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 from sqlalchemy import select
 
 from flagtrail import query as store_query
@@ -97,7 +97,7 @@ class Looked:
 
 
 @router.get("/event/{id}", dependencies=[reads])
-def change(request: Request, trail: Asked, id: Annotated[str, Path(max_length=200)]) -> HTMLResponse:
+def change(request: Request, trail: Asked, id: Annotated[str, Path(max_length=200)]) -> Response:
     """Return the page of one change, by its id or the beginning of it."""
     with within(trail.settings.timeout.total_seconds()):
         found = looked(trail, id, reader_of(request))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 
 from flagtrail.completeness import completeness
 from flagtrail.counts import unmapped
@@ -50,7 +50,7 @@ class SourceView(NamedTuple):
 
 
 @router.get("/coverage", dependencies=[reads])
-def coverage(request: Request, trail: Asked) -> HTMLResponse:
+def coverage(request: Request, trail: Asked) -> Response:
     """Return the page; `source` shows one source whole, `span` is how much time is drawn."""
     asked = parameters(request, ("source", "span"))
     source, span = asked.get("source"), asked.get("span", ALL)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from flagtrail.completeness import completeness
@@ -40,7 +40,7 @@ class ObjectFilters(BaseModel):
 
 
 @router.get("/object", dependencies=[reads])
-def object(request: Request, trail: Asked, asked: Annotated[ObjectFilters, Query()]) -> HTMLResponse:
+def object(request: Request, trail: Asked, asked: Annotated[ObjectFilters, Query()]) -> Response:
     """Return the page of one object."""
     now, reader = datetime.now(UTC), reader_of(request)
     at = moment(asked.at, "at") if asked.at and asked.at.strip() else None

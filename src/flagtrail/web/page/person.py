@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from flagtrail.deadline import within
@@ -39,7 +39,7 @@ class PersonFilters(BaseModel):
 
 
 @router.get("/person", dependencies=[reads])
-def person(request: Request, trail: Asked, asked: Annotated[PersonFilters, Query()]) -> HTMLResponse:
+def person(request: Request, trail: Asked, asked: Annotated[PersonFilters, Query()]) -> Response:
     """Return the page of one person, token or app."""
     reader, now = reader_of(request), datetime.now(UTC)
     since = moment(asked.since or SINCE, "since")

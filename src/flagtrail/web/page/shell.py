@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from flagtrail import __version__
 from flagtrail.web.access import Trail
 from flagtrail.web.page import static
+from flagtrail.web.page.gzipped import answered
 from flagtrail.web.page.returning import asking
 from flagtrail.web.page.sentence import sentence, vendor_of
 from flagtrail.web.page.sign import sign
@@ -114,7 +115,7 @@ def _templates() -> Environment:
 
 def page(
     request: Request, trail: Trail | None, template: str, *, title: str, here: str, status: int = 200, **values: Any
-) -> HTMLResponse:
+) -> Response:
     """Return a page: a template with what every page needs; `here` is the place in the menu that it belongs to.
 
     Without a trail it tells nothing of it.
@@ -123,7 +124,7 @@ def page(
     told = _told(request, reader) | {"title": title, "here": here}
     told["sign"] = sign(trail, reader.zone) if trail is not None else None
     text = _templates().get_template(template).render(**told, **values)
-    return HTMLResponse(_sent(text), status, HEADERS)
+    return answered(request, _sent(text), "text/html", HEADERS, status)
 
 
 def error_page(request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -132,7 +133,7 @@ def error_page(request: Request, status: int, detail: str, headers: Mapping[str,
         return RedirectResponse(asking(request), 303)
     told = _told(request, reader_of(request)) | {"title": HTTPStatus(status).phrase, "here": "", "sign": None}
     text = _templates().get_template("error.html").render(status=status, detail=detail, **told)
-    return HTMLResponse(_sent(text), status, {**(headers or {}), **HEADERS})
+    return answered(request, _sent(text), "text/html", {**(headers or {}), **HEADERS}, status)
 
 
 def _sent(text: str) -> bytes:

@@ -4,8 +4,9 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from flagtrail.web.page.gzipped import answered
 from flagtrail.web.problems import Refused
 
 FOLDER = files("flagtrail.web.page").joinpath("static")
@@ -37,10 +38,10 @@ def address(name: str) -> str:
 
 
 @router.get("/static/{asked}/{name}")
-def file(asked: str, name: str) -> Response:
+def file(request: Request, asked: str, name: str) -> Response:
     """Return a file; an old address gives what is in it now, which is not kept."""
     found = content(name)
     if found is None:
         raise Refused(404, "there is no such part of the page")
     headers = {"Cache-Control": FOREVER} if version() == asked else {}
-    return Response(found, media_type=KINDS[name[name.rindex(".") :]], headers=headers)
+    return answered(request, found, KINDS[name[name.rindex(".") :]], headers)

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 
 from flagtrail.deadline import within
 from flagtrail.language import spell
@@ -34,7 +34,7 @@ class Pane(NamedTuple):
 
 
 @router.get("/", dependencies=[reads])
-def timeline(request: Request, trail: Asked) -> HTMLResponse:
+def timeline(request: Request, trail: Asked) -> Response:
     """Return the page."""
     reader = reader_of(request)
     asked = view(request, reader, datetime.now(UTC))

@@ -71,7 +71,7 @@ def test_the_page_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     page.main(["--url", url, "--asked", "2"])
     told = capsys.readouterr().out
     assert [name for name in ("as it opens", "vendor", "30 days, by actor") if name not in told] == []
-    (weight,) = re.findall(r"weighs (\d+) KiB", told)
+    (weight,) = re.findall(r"(\d+) KiB are\s+sent", told)
     assert 50 < int(weight) < 150
 
 

@@ -72,7 +72,7 @@ def test_the_page_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().out
     assert [name for name in ("as it opens", "vendor", "30 days, by actor") if name not in told] == []
     (weight,) = re.findall(r"(\d+) KiB are\s+sent", told)
-    assert 50 < int(weight) < 150
+    assert 10 < int(weight) < 60
 
 
 def test_text_around_the_tables_stays(tmp_path: Path) -> None:

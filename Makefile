@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test screenshots faults histories mutants bench lint format docs clean
+.PHONY: demo test screenshots faults soak histories mutants bench lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -31,6 +31,11 @@ mutants: $(VENV)/.test-ready
 # Every fault that must not cost an entry, and a table of what it cost.
 faults: $(VENV)/.test-ready
 	$(RUN) pytest -n auto tests/faults $(ARGS)
+
+# The daemon for so long in a life full of changes, faults and kills; DATABASE=postgresql has its store there.
+SOAK ?= 5m
+soak: $(VENV)/.test-ready
+	FLAGTRAIL_SOAK=$(SOAK) FLAGTRAIL_SOAK_DATABASE=$(DATABASE) $(RUN) pytest -q -s tests/acceptance/test_soak.py $(ARGS)
 
 # Loading beside its peers, where the time goes, memory, fetching, start-up, and questions as the trail grows, written
 # into benchmarks/RESULTS.md. Takes its time, and the network once; ROWS up to 10000000 takes hours more. With

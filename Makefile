@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test screenshots faults soak histories mutants bench lint format docs clean
+.PHONY: demo test screenshots faults soak histories mutants bench lint format docs site clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -70,8 +70,12 @@ docs: $(VENV)/.test-ready
 	$(VENV)/bin/python -c "from flagtrail.connector import installed; from flagtrail.vocabulary import describe; \
 		print(describe(installed()), end='')" > docs/vocabulary.md
 
+# The documentation as a site, in the folder site.
+site: $(VENV)/.test-ready
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) .bench screenshots build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
+	rm -rf $(VENV) site .bench screenshots build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "flagtrail needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }

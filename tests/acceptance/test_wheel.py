@@ -19,6 +19,7 @@ from flagtrail_configcat.simulator import ConfigCatSimulator
 from tests.acceptance.conftest import environment
 from tests.acceptance.test_serve_command import answered, free
 from tests.faults.running import Process, wait_until
+from tests.unit.test_published import published
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -66,10 +67,12 @@ def test_the_wheel_holds_all_that_is_no_test_and_nothing_else(wheel: Path) -> No
     with zipfile.ZipFile(wheel) as opened:
         held = {name for name in opened.namelist() if ".dist-info/" not in name}
         described = opened.read(f"flagtrail-{__version__}.dist-info/METADATA").decode()
-    tracked = subprocess.run(
-        ["git", "ls-files", "src", "connectors"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    ours = {path.split("/", 1)[1] for path in tracked.stdout.splitlines() if "/tests/" not in path}
+    paths = [path.relative_to(ROOT) for path in published()]
+    ours = {
+        str(Path(*path.parts[1:]))
+        for path in paths
+        if path.parts[0] in ("src", "connectors") and "tests" not in path.parts
+    }
     assert held == ours
     for needed in ("flagtrail/py.typed", f"flagtrail/migrations/versions/step_{migrations.HEAD}.py"):
         assert needed in held

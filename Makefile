@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test screenshots faults histories mutants bench lint format docs clean
+.PHONY: demo test screenshots faults soak histories mutants bench lint format docs site sbom audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -31,6 +31,11 @@ mutants: $(VENV)/.test-ready
 # Every fault that must not cost an entry, and a table of what it cost.
 faults: $(VENV)/.test-ready
 	$(RUN) pytest -n auto tests/faults $(ARGS)
+
+# The daemon for so long in a life full of changes, faults and kills; DATABASE=postgresql has its store there.
+SOAK ?= 5m
+soak: $(VENV)/.test-ready
+	FLAGTRAIL_SOAK=$(SOAK) FLAGTRAIL_SOAK_DATABASE=$(DATABASE) $(RUN) pytest -q -s tests/acceptance/test_soak.py $(ARGS)
 
 # Loading beside its peers, where the time goes, memory, fetching, start-up, and questions as the trail grows, written
 # into benchmarks/RESULTS.md. Takes its time, and the network once; ROWS up to 10000000 takes hours more. With
@@ -65,8 +70,33 @@ docs: $(VENV)/.test-ready
 	$(VENV)/bin/python -c "from flagtrail.connector import installed; from flagtrail.vocabulary import describe; \
 		print(describe(installed()), end='')" > docs/vocabulary.md
 
+# The documentation as a site, in the folder site.
+site: $(VENV)/.test-ready
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
+# What flagtrail brings along, as CycloneDX, in sbom.json: of an environment with nothing else, or of another one.
+OF ?= .sbom/bin/python
+sbom: $(VENV)/.test-ready $(if $(filter .sbom/%,$(OF)),.sbom)
+	$(RUN) cyclonedx_py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file sbom.json $(OF)
+
+.sbom: pyproject.toml
+	$(PYTHON) -m venv $@
+	$@/bin/pip install --quiet --disable-pip-version-check .
+	$@/bin/pip uninstall --quiet --yes pip
+
+# Known vulnerabilities of all that is installed here. It asks PyPI for them, and fails when that does not answer.
+audit: $(VENV)/.test-ready
+	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet pip-audit; }
+	@$(RUN) pip freeze --disable-pip-version-check --exclude-editable > .audit/installed.txt
+	@.audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .audit/installed.txt 2>.audit/said.txt || { \
+		tail -1 .audit/said.txt >&2; \
+		grep -q "known vulnerabilit" .audit/said.txt && echo "audit: update what is listed above" >&2 || \
+		echo "audit: nothing was found out: PyPI's vulnerability service did not answer, or does not know a package" >&2; \
+		exit 1; }
+
 clean:
-	rm -rf $(VENV) .bench screenshots build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
+	rm -rf $(VENV) .sbom .audit sbom.json site .bench screenshots build dist .mypy_cache .pytest_cache .ruff_cache flagtrail-demo
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "flagtrail needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }

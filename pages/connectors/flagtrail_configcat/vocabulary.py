@@ -1,0 +1,1 @@
+../../../connectors/flagtrail_configcat/vocabulary.py

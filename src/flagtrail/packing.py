@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, delete, func, insert, select
 
-from flagtrail.database import writing
-from flagtrail.schema import DICTIONARY
+from flagtrail.database import enter, writing
+from flagtrail.schema import DICTIONARY, IDENTITY
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -41,6 +41,14 @@ class Packing:
         self._lock = threading.Lock()
         self._known: dict[int, zstd.ZstdDict] = {}
         self._samples: dict[str, list[bytes]] = {}
+        self._forgotten = 0
+
+    def forget(self, identities: int) -> None:
+        """Learn nothing from what was remembered before other identities were forgotten: it may hold them."""
+        with self._lock:
+            if identities != self._forgotten:
+                self._samples.clear()
+                self._forgotten = identities
 
     def pack(self, connection: Connection, kind: str, bodies: Sequence[bytes]) -> list[bytes]:
         """Return bodies of one kind packed, by the newest dictionary that the database has for it.
@@ -72,6 +80,7 @@ class Packing:
             enough = {kind: samples for kind, samples in self._samples.items() if len(samples) >= SAMPLES}
             for kind in enough:
                 del self._samples[kind]
+            forgotten = self._forgotten
         for kind, samples in enough.items():
             try:
                 made = zstd.train_dict(samples, SIZE)
@@ -79,6 +88,9 @@ class Packing:
                 continue  # they have nothing in common
             values = {"number": made.dict_id, "kind": kind, "made_at": datetime.now(UTC), "body": made.dict_content}
             with writing(self._engine) as connection:
+                enter(connection)
+                if connection.execute(select(func.count()).select_from(IDENTITY)).scalar_one() != forgotten:
+                    continue  # somebody was forgotten since, who may stand in the samples
                 # Another process may have been faster.
                 if not connection.execute(select(DICTIONARY.c.number).where(DICTIONARY.c.kind == kind)).first():
                     connection.execute(insert(DICTIONARY).values(values))

@@ -98,7 +98,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def enter(connection: Connection) -> None:
-    """Let nobody gather, or forget, until the transaction ends: its numbers are lower than those of others that end before."""
+    """Let nobody gather until the transaction ends: its numbers are lower than those of others that end before."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock_shared(LOCK)))
 

@@ -1,4 +1,4 @@
-"""Keeps whom to forget: hashes of what they went by, and when that was done. What is stored since then is pseudonymised.
+"""Keeps whom to forget: hashes of what they went by, and when that was done; pseudonymises what is stored since.
 
 Whoever stores looks here within the transaction that writes, so that nothing comes in by its name once the hashes are
 committed, whichever process reads it.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from flagtrail.event import Change, Record, from_json, to_json
 from flagtrail.pseudonyms import Identity, Pseudonyms, hashed
@@ -30,6 +30,11 @@ class Act(NamedTuple):
     details: int
     others: int
     dictionaries: list[int] | None
+
+
+def count(connection: Connection) -> int:
+    """Return how many identities are forgotten."""
+    return int(connection.execute(select(func.count()).select_from(IDENTITY)).scalar_one())
 
 
 def load(connection: Connection) -> Pseudonyms | None:
@@ -65,7 +70,9 @@ def acts(connection: Connection, pseudonym: str | None = None) -> list[Act]:
     return [Act(*row) for row in connection.execute(query)]
 
 
-def begin(connection: Connection, pseudonym: str, reason: str | None, dictionaries: Sequence[int], now: datetime) -> Act:
+def begin(
+    connection: Connection, pseudonym: str, reason: str | None, dictionaries: Sequence[int], now: datetime
+) -> Act:
     """Note that a person is being forgotten, or go on with what was not finished, and return it."""
     open_ = next((act for act in acts(connection, pseudonym) if act.finished_at is None), None)
     if open_ is None:

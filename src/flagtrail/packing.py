@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select
+from sqlalchemy import Connection, Engine, and_, func, insert, select
 
 from flagtrail.database import enter, writing
 from flagtrail.schema import DICTIONARY, IDENTITY
@@ -33,6 +33,23 @@ def kind_of(vendor: str, log: str) -> str:
     return f"{vendor}/{log.partition('[')[0]}"
 
 
+def learnt(kind: str, samples: Sequence[bytes]) -> dict[str, Any] | None:
+    """Return a row of the table `dictionary` that is learnt from records; None when they have nothing in common."""
+    try:
+        made = zstd.train_dict(samples, SIZE)
+    except (zstd.ZstdError, ValueError):  # the latter when there are none
+        return None
+    return {"number": made.dict_id, "kind": kind, "made_at": datetime.now(UTC), "body": made.dict_content}
+
+
+def dictionary_of(body: bytes) -> int:
+    """Return the number of the dictionary that a body was packed with, by its first 18 bytes; 0: with none."""
+    try:
+        return zstd.get_frame_info(body).dictionary_id
+    except zstd.ZstdError:
+        return 0
+
+
 class Packing:
     """Packs and unpacks the bodies of one database; safe to use from many threads."""
 
@@ -50,12 +67,15 @@ class Packing:
                 self._samples.clear()
                 self._forgotten = identities
 
-    def pack(self, connection: Connection, kind: str, bodies: Sequence[bytes]) -> list[bytes]:
-        """Return bodies of one kind packed, by the newest dictionary that the database has for it.
+    def pack(
+        self, connection: Connection, kind: str, bodies: Sequence[bytes], *, without: int | None = None
+    ) -> list[bytes]:
+        """Return bodies of one kind packed, by the newest dictionary that the database has for it, `without` one.
 
-        Without one they are remembered, for `learn` to make one.
+        Without any they are remembered, for `learn` to make one.
         """
-        known = select(DICTIONARY.c.number).where(DICTIONARY.c.kind == kind).order_by(DICTIONARY.c.made_at.desc())
+        mine = and_(DICTIONARY.c.kind == kind, DICTIONARY.c.number != (without or 0))  # Zstandard gives no 0
+        known = select(DICTIONARY.c.number).where(mine).order_by(DICTIONARY.c.made_at.desc())
         number = connection.execute(known.limit(1)).scalar()
         if number is None:
             with self._lock:
@@ -82,11 +102,9 @@ class Packing:
                 del self._samples[kind]
             forgotten = self._forgotten
         for kind, samples in enough.items():
-            try:
-                made = zstd.train_dict(samples, SIZE)
-            except zstd.ZstdError:
-                continue  # they have nothing in common
-            values = {"number": made.dict_id, "kind": kind, "made_at": datetime.now(UTC), "body": made.dict_content}
+            values = learnt(kind, samples)
+            if values is None:
+                continue
             with writing(self._engine) as connection:
                 enter(connection)
                 if connection.execute(select(func.count()).select_from(IDENTITY)).scalar_one() != forgotten:

@@ -10,19 +10,29 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 from unicodedata import normalize
 from urllib.parse import quote, unquote
 
-from flagtrail.event import ActorKind
+from flagtrail.people import HUMAN
 
-HUMAN = (ActorKind.MEMBER, ActorKind.UNKNOWN)  # a name makes no person of a token or an app
 WORD = re.compile(r"[^\W_]+")
 ADDRESS = re.compile(r"""[^\s@<>"(),;:/?&=\\\[\]{}|`]+@[\w-]+(?:\.[\w-]+)*""")
 BEFORE = "'*_-.~#!$^+"  # signs that an address may begin with, and that may as well stand before one
 BETWEEN = 3  # signs that may stand between two words of a name
 SURE = 8  # letters from which on a single word is nobody else's
-COLUMNS = ("actor_id", "actor_name", "actor_email", "object_key", "object_name", "location", "summary", "comment", "url")
+COLUMNS = (
+    "actor_id",
+    "actor_name",
+    "actor_email",
+    "object_key",
+    "object_name",
+    "location",
+    "summary",
+    "comment",
+    "url",
+)
 NESTED = ("changes", "impact")
 PLACES = ("stream", "project", "project_name", "environment", "environment_name", "vendor_id")  # these stay
 # Keys of a JSON object that is a person: what tells who it is, and what the person is called, in lower case without _.
@@ -88,7 +98,7 @@ class Pseudonyms:
         self.text = lru_cache(8192)(self._text)
 
     def find(self, identity: str) -> str | None:
-        """Return the pseudonym of whoever an identity, or a pseudonym, is; None when it is nobody's who is forgotten."""
+        """Return the pseudonym of whoever an identity, or a pseudonym, is; None when nobody forgotten is."""
         identity = normalize("NFC", identity).strip()
         if identity in self._pseudonyms:
             return identity
@@ -143,7 +153,7 @@ class Pseudonyms:
             {key: "" for key in value if self_ and first and key.lower().replace("_", "") in LAST and value[key]}
         )
 
-    def _item(self, key: str, item: Any, self_: str | None, user: str | None, foreign: bool) -> Any:  # noqa: FBT001
+    def _item(self, key: str, item: Any, self_: str | None, user: str | None, foreign: bool) -> Any:
         """Return what stands in a JSON object that is a person, or tells of a user; `foreign`: of somebody else."""
         if not isinstance(item, str) or not item:
             return self.value(item)
@@ -158,14 +168,13 @@ class Pseudonyms:
 
     def _text(self, text: str) -> str:
         """Return a text with pseudonyms in it; what a URL spells by percent signs is known too."""
-        told = self._replaced(text if text.isascii() else normalize("NFC", text))
-        if "%" in told:
-            spelled = unquote(told)
-            again = self._replaced(normalize("NFC", spelled))
-            if again not in (spelled, normalize("NFC", spelled)):
-                return again if re.search(r"\s", told) else quote(again, safe="/:?#[]@!$&'()*+,;=~")
-            return told if told != normalize("NFC", text) else text
-        return text if told == normalize("NFC", text) else told
+        plain = text if text.isascii() else normalize("NFC", text)
+        if "%" in plain and (spelled := normalize("NFC", unquote(plain))) != plain:
+            told = self._replaced(spelled)
+            if told != spelled:
+                return told if re.search(r"\s", plain) else quote(told, safe="/:?#[]@!$&'()*+,;=~")
+        told = self._replaced(plain)
+        return text if told == plain else told
 
     def _replaced(self, text: str) -> str:
         if "@" in text:
@@ -196,7 +205,7 @@ class Pseudonyms:
     def _row(self, found: list[tuple[int, int, str]], at: int) -> tuple[int, str | None]:
         for length in self._lengths:
             row = found[at : at + length]
-            near = all(after[0] - before[1] <= BETWEEN for before, after in zip(row, row[1:], strict=False))
+            near = all(after[0] - before[1] <= BETWEEN for before, after in pairwise(row))
             if len(row) == length and near:
                 known = self._by_digest.get(_digest(self._key, " ".join(word for _, _, word in row)))
                 if known and known.within:

@@ -85,6 +85,7 @@ class Store:
         self.shown = shown_url(self.engine.url)
         self.packing = Packing(self.engine)
         self.gathering = Gathering(self.engine)
+        self._forgotten: Pseudonyms | None = None
 
     def close(self) -> None:
         """Let go of the database."""
@@ -152,9 +153,11 @@ class Store:
 
     def forgotten(self, connection: Connection) -> Pseudonyms | None:
         """Return who is forgotten by now, for what is written in this transaction, which has entered; None: nobody."""
-        known = forgotten.load(connection)
-        self.packing.forget(known.count if known else 0)
-        return known
+        count = forgotten.count(connection)
+        self.packing.forget(count)
+        if count != (self._forgotten.count if self._forgotten else 0):  # identities are added, and never taken out
+            self._forgotten = forgotten.load(connection)
+        return self._forgotten
 
     def gather(self) -> None:
         """Gather for some seconds what waits for it, as it does after an upgrade that makes counts and indexes anew."""

@@ -58,7 +58,7 @@ def identities_of(store: Store, given: Iterable[str]) -> list[str]:
                 found = [row.actor_id, row.actor_email]
                 sure += [text for text in found if text and text not in already and text not in sure]
                 names += [row.actor_name] if row.actor_name and row.actor_name not in already else []
-    return [text for text in dict.fromkeys([*known, *sure, *names]) if WORD.search(text)]
+    return list(dict.fromkeys([*known, *(text for text in (*sure, *names) if WORD.search(text))]))
 
 
 def _actors_of(connection: Connection, sure: Sequence[str], given: Sequence[str]) -> Any:

@@ -74,6 +74,7 @@ class StreamState(NamedTuple):
     succeeded_at: datetime | None
     failed_at: datetime | None
     error: str | None
+    kept_since: datetime | None = None
 
 
 class Store:

@@ -174,7 +174,9 @@ def test_what_is_read_again_or_comes_later_does_not_bring_her_back(store: Store)
     [signed_in] = find_event(store, event_id("cat", LOG, "0"))
     assert (signed_in["actor_name"], signed_in["summary"]) == (pseudonym, f"{pseudonym} signed in")
     assert signed_in["records"][0]["record"]["userName"] == pseudonym
-    assert {People().person(row) for row in find_events(store, Query(actor=(pseudonym,), limit=0))} == {(pseudonym, pseudonym)}
+    assert {People().person(row) for row in find_events(store, Query(actor=(pseudonym,), limit=0))} == {
+        (pseudonym, pseudonym)
+    }
 
 
 def replace_thorough(reading: Reading) -> Reading:

@@ -38,7 +38,9 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"| `flagtrail {command}` |" in README
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/export.md", "docs/sql.md", "docs/mcp.md", "docs/notices.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/export.md", "docs/sql.md", "docs/mcp.md", "docs/notices.md", "docs/people.md"]
+)
 def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> None:
     found = "\n".join(blocks("console", (ROOT / page).read_text(encoding="utf-8")))
     assert "flagtrail " in found

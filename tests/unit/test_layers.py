@@ -19,7 +19,7 @@ LAYERS = (
     ("testing",),  # simulators, the conformance suite; of the core only the demo uses it
     ("upkeep",),  # does the work
     ("verify", "forget"),
-    ("rounds", "sync", "follow", "sql", "sweep"),
+    ("rounds", "sync", "follow", "sql", "sweep", "keep"),
     ("compare", "details", "readers", "renewal", "vanished"),
     ("around", "state"),
     ("completeness", "jobs", "status_json", "trust"),

@@ -5,6 +5,7 @@ of it (counts, indexes, dictionaries) is made anew, and what the files still hol
 killed anywhere, and is finished by doing it again.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 from flagtrail import forgotten, hold
 from flagtrail.bulk import among
 from flagtrail.database import alone, guarded, writing
-from flagtrail.errors import ConfigError
+from flagtrail.errors import ConfigError, StoreError
 from flagtrail.forgotten import Act
 from flagtrail.gather import rebuild
 from flagtrail.people import HUMAN
@@ -160,7 +161,15 @@ def _scrub(engine: Engine) -> bool:
     until = time.monotonic() + PATIENCE
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
-        driver.execute("VACUUM")
-        while (busy := driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]) and time.monotonic() < until:
-            time.sleep(0.1)
+        try:
+            driver.execute("VACUUM")
+            while (
+                busy := driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            ) and time.monotonic() < until:
+                time.sleep(0.1)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"the database cannot be written anew: {error}; its rows have the pseudonym, but the file may hold the "
+                "name still: mend that, and run the same again"
+            ) from None
     return not busy

@@ -140,7 +140,8 @@ class Pseudonyms:
         return next((found for each in identities if each and (found := self.find(each))), None)
 
     def _named(self, text: str) -> str:
-        return self.find(text) or self.text(text)
+        """Return what stands where somebody is named; a whole address of somebody else stays, whatever is in it."""
+        return self.find(text) or (text if ADDRESS.fullmatch(text) else self.text(text))
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
         texts = {key.lower().replace("_", ""): item for key, item in value.items() if isinstance(item, str) and item}

@@ -18,7 +18,8 @@ def test_a_person_is_forgotten_when_it_is_meant_and_nothing_holds_the_trail(
     (tmp_path / "flagtrail.toml").write_text(CONFIG)
     ada = Event(
         vendor_id="1", occurred_at=datetime.now(UTC), actor_kind=ActorKind.MEMBER, actor_id="m-4711-ada",
-        action="created", actor_name="A. Lovelace", vendor_action="x", object_key="flag", summary="Ada Lovelace made it",
+        action="created", actor_name="A. Lovelace", vendor_action="x", object_key="flag",
+        summary="Ada Lovelace made it",
     )  # fmt: skip
     with Store(f"sqlite:///{tmp_path / 'flagtrail.db'}") as store:
         store.add("acme", "configcat", [Reading("audit_log", [(ada, {"by": "Ada Lovelace"})])])

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -211,6 +212,37 @@ def test_a_run_that_was_killed_is_finished_by_the_next_one(store: Store, monkeyp
     assert [a.finished_at is None for a in acts(store)] == [False]
     assert done.act.events == SAMPLES // 2 + BATCH // 2 + 1
     assert find_event(store, event_id("acme", LOG, "7"))[0]["records"][0]["record"]["member"]["lastName"] == "Hopper"
+
+
+def test_others_store_and_gather_meanwhile(store: Store) -> None:
+    filled(store, 2 * BATCH)
+    ended, failed = threading.Event(), list[Exception]()
+
+    def write() -> None:
+        numbers = itertools.count(2 * BATCH)
+        try:
+            with Store(store.engine.url.render_as_string(hide_password=False)) as daemon:
+                while not ended.is_set():
+                    add(daemon, *(entry(number) for number in itertools.islice(numbers, 20)))
+                    add(daemon, entry(next(numbers), vendor_id="2", comment=f"{NAME} again"))
+                    daemon.gathering.catch_up()
+                daemon.gathering.catch_up()
+        except Exception as error:
+            failed.append(error)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        pseudonym = forget_ada(store).act.pseudonym
+    finally:
+        ended.set()
+        writer.join()
+    assert failed == []
+    assert {where for where in found(store) if not where.startswith("trail.db")} == set()
+    with store.engine.connect() as connection:
+        assert not miscounted(connection)
+    [(hers,)] = rows(store, "SELECT count(*) FROM event WHERE actor_email LIKE 'person-%'")
+    assert len(list(find_events(store, Query(actor=(pseudonym,), limit=0)))) == hers
 
 
 def test_who_has_her_name_and_another_address_stays_who_it_is(store: Store) -> None:

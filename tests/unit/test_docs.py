@@ -47,7 +47,8 @@ def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> 
     for line in re.findall(r"flagtrail [a-z].*", found):
         words = line.split()
         assert words[1] in COMMANDS, line
-        options = {option for parameter in COMMANDS[words[1]].params for option in parameter.opts}
+        command = getattr(COMMANDS[words[1]], "commands", {}).get(words[2] if words[2:] else "", COMMANDS[words[1]])
+        options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words[2:] if word.startswith("-") and word != "-"} <= options, line
 
 

@@ -398,7 +398,7 @@ class IdentityRow(SQLModel, table=True):
     digest: bytes = Field(sa_type=LargeBinary, primary_key=True, description="HMAC-SHA-256 of it, in lower case")
     pseudonym: str = Field(description="what stands in its place")
     words: int = Field(description="of how many words it is; 0: it is an e-mail address")
-    begins: int = Field(description="a byte of the HMAC of its first word, so that most others need no hash")
+    begins: int = Field(description="12 bits of the HMAC of its first word, so that few other texts need a closer look")
     within: bool = Field(description="whether it is known inside of a text; else only where it is the whole value")
 
 

@@ -137,7 +137,10 @@ def _bodies(
             joined.where(which(table.c.number), table.c.body.is_not(None))
         ).all():
             try:
-                record = from_json(store.packing.unpack(connection, body))
+                unpacked = store.packing.unpack(connection, body)
+                if not known.may_stand_in(unpacked.decode("utf-8", "replace")):
+                    continue
+                record = from_json(unpacked)
             except ValueError:
                 if swept:
                     swept.damaged += 1

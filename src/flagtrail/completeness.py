@@ -20,6 +20,8 @@ from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
 
 STALE = timedelta(hours=1)  # longer than the looks of a running daemon, and settling, leave open
 NOT_WANTED = "nothing was asked for there: it lies before the configured start"
+NOT_KEPT = "it was deleted here, as the `keep` of the source says"
+UNWANTED = (NOT_WANTED, NOT_KEPT)  # nobody misses it
 _SCOPE = re.compile(r".*\[([^\[\]/]+)/([^\[\]]+)\]")  # a project and an environment at the end of a stream's name
 
 
@@ -66,7 +68,7 @@ class Completeness:
     @property
     def gaps(self) -> int:
         """How many gaps there are in what was wanted, whatever was asked of the time before."""
-        return sum(gap.reason != NOT_WANTED for each in self.streams for gap in each.gaps)
+        return sum(gap.reason not in UNWANTED for each in self.streams for gap in each.gaps)
 
     @property
     def differing(self) -> int:
@@ -119,6 +121,11 @@ class Completeness:
         ends = [each.settled_until for each in self.streams]
         return min((end for end in ends if end), default=None) if all(ends) else None
 
+    @property
+    def kept_since(self) -> datetime | None:
+        """The latest moment before which a stream was deleted here, as configured; None when none was."""
+        return max((each.state.kept_since for each in self.streams if each.state.kept_since), default=None)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it, with instants as datetimes."""
         whole = self.windows
@@ -130,6 +137,7 @@ class Completeness:
             "complete_since": whole[-1].since if whole else None,
             "complete_until": whole[-1].until if whole else None,
             "settled_until": self.settled_until,
+            "kept_since": self.kept_since,
             "verified_share": self.verified_share,
             "failing": list(self.failing),
             "streams": [_stream_as_json(each) for each in self.streams],
@@ -185,7 +193,11 @@ def _answer(
     early = asked.before(told.wanted.since) if told.wanted else asked
     if early is not None:
         known = merge([*inside, *(gap.window for gap in missing)])
-        missing += [Gap(part, NOT_WANTED, None, 0, None) for part in subtract(early, known)]
+        for part in subtract(early, known):
+            deleted = part.before(state.kept_since) if state.kept_since else None
+            missing += [Gap(deleted, NOT_KEPT, None, 0, None)] if deleted else []
+            never = part.after(state.kept_since) if state.kept_since else part
+            missing += [Gap(never, NOT_WANTED, None, 0, None)] if never else []
     newest = [v for v in current(verdicts) if v.window.clip(asked)]
     differing = sum(verdict.outcome is Outcome.DIFFERS for verdict in newest)
     missing.sort(key=lambda gap: gap.window)

@@ -38,6 +38,7 @@ CORE = (
     "settle",
     "parallel",
     "retention",
+    "keep",
     "verify",
     "reserve",
 )  # what a source is, besides its connector
@@ -143,6 +144,8 @@ class SourceSettings(BaseModel):
     """How many windows may be read at the same time; a little work takes fewer."""
     retention: Annotated[Span, Field(ge=timedelta(days=1), le=timedelta(days=36_500))] | None = None
     """For how long the vendor keeps entries, if not for ever: older time is lost, and never counted as covered."""
+    keep: Annotated[Span, Field(ge=timedelta(days=1), le=timedelta(days=36_500))] | None = None
+    """For how long events are kept here, if not for ever: `flagtrail run` deletes older ones, and never reads them."""
     verify: bool = True
     """Whether `flagtrail run` compares what is covered with the vendor's own numbers, hourly to monthly."""
     reserve: Annotated[float, BeforeValidator(_share)] = RESERVE

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -22,6 +22,7 @@ LOG_PAGES = 4000  # of 4 KiB, after which SQLite writes its log back into the fi
 STEPS = 20_000  # of SQLite's machine, between two looks at the clock
 BUSY_SECONDS = 60  # how long a writer waits for another process's transaction
 MIGRATION_LOCK = 0x666C6167  # any number; PostgreSQL's advisory locks are named by one
+LOCK = 1718378855  # of who stores; the triggers of PostgreSQL name it too
 
 
 def open_database(url: str, *, create: bool = True) -> Engine:
@@ -94,6 +95,18 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """Run one write transaction; SQLite takes its write lock at the start, so it cannot fail half way."""
     with engine.connect().execution_options(write=True) as connection, connection.begin():
         yield connection
+
+
+def enter(connection: Connection) -> None:
+    """Let nobody gather until the transaction ends: its numbers are lower than those of others that end before."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock_shared(LOCK)))
+
+
+def alone(connection: Connection) -> None:
+    """Wait for everybody who is storing, and let nobody begin."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
 
 def _parse(url: str) -> URL:

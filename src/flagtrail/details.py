@@ -18,7 +18,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from flagtrail.api import Api
 from flagtrail.connector import Stream
 from flagtrail.counts import count_open
-from flagtrail.database import guarded, writing
+from flagtrail.database import enter, guarded, writing
 from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Event, Record, to_json
 from flagtrail.packing import kind_of
@@ -139,6 +139,8 @@ def _keep(
     """Store full forms and what they say of changes, or why there is none."""
     now = datetime.now(UTC)
     with guarded(store.shown), writing(store.engine) as connection:
+        enter(connection)
+        known = store.forgotten(connection)
         for one, answer in answers:
             mine = DETAIL.c.number == one.number
             tried = {"attempts": DETAIL.c.attempts + 1, "tried_at": now}
@@ -146,12 +148,15 @@ def _keep(
                 same = and_(EVENT.c.number == one.number, EVENT.c.revision == one.revision)
                 event = _event(source, streams[one.log], answer)
                 told = event.changes if event else None
-                changes = EVENT.c.changes if told is None else clean([change.model_dump() for change in told])
+                changes: Any = EVENT.c.changes
+                if told is not None:
+                    changes = clean([change.model_dump() for change in told])
+                    changes = known.value(changes) if known else changes
                 values: dict[str, Any] = {"changes": changes}
                 if not connection.execute(update(EVENT).where(same).values(values)).rowcount:
                     continue  # it has other content by now: what was fetched may be of the content before
                 kind = kind_of(source.connector.vendor, DETAIL.name)
-                [packed] = store.packing.pack(connection, kind, [to_json(answer)])
+                [packed] = store.packing.pack(connection, kind, [to_json(known.value(answer) if known else answer)])
                 values = {"state": "done", "tried_at": now, "body": packed}
                 fetched.stored += 1
             elif isinstance(answer, AccessDenied) and answer.status == 404:

@@ -4,6 +4,7 @@ FlagtrailError
 ├── ConfigError             the config is wrong: nothing starts until a person changes it
 ├── StoreError              the database cannot be used: nothing is read, so nothing is lost
 │   └── TooSlow             a question takes longer than it may: it is asked again for less
+├── Held                    the trail is on hold: nothing is deleted or pseudonymised until that ends
 └── SourceError             one source, or one stream of it, cannot be read; the others carry on
     ├── AccessDenied        the vendor refuses us: skipped until its settings change
     ├── Unavailable         the vendor cannot be reached or is down: tried again at the next tick
@@ -29,6 +30,10 @@ class StoreError(FlagtrailError):
 
 class TooSlow(StoreError):
     """A question takes the database longer than whoever asks may let it work."""
+
+
+class Held(FlagtrailError):
+    """The trail is on hold, so that nothing of it may be deleted or pseudonymised."""
 
 
 class SourceError(FlagtrailError):

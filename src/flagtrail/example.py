@@ -39,6 +39,7 @@ every = "1m"                               # how often `flagtrail run` looks
 # parallel = 16                            # windows read at the same time, at most
 # reserve = "20%"                          # share of the vendor's request limits left to your other tools
 # retention = "30d"                        # how long the vendor keeps entries, on plans that limit it
+# keep = "3y"                              # how long they are kept here: older ones are deleted, and never read again
 # verify = false                           # leave out the comparison with the vendor's own numbers
 # webhook_secret = { env = "LD_WEBHOOK" }  # with [serve]: LaunchDarkly's webhooks to /webhooks/acme-launchdarkly
 # base_url = "https://app.eu.launchdarkly.com"

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, select, text
 
 from flagtrail.conditions import meets, span
-from flagtrail.database import guarded
-from flagtrail.gather import LOCK
+from flagtrail.database import LOCK, guarded
 from flagtrail.naming import named
 from flagtrail.query import Query, reading, shown
 from flagtrail.schema import EVENT

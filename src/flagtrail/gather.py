@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from operator import itemgetter
+from secrets import randbits
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail.database import writing
+from flagtrail.database import alone, writing
 from flagtrail.facets import BETWEEN, facet_of
 from flagtrail.fields import BY_NAME
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
@@ -28,7 +29,6 @@ AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quic
 REMEMBERED = 10_000  # values that are known to be there
 HOUR_MS = 3_600_000
 Values = tuple[Any, ...]
-LOCK = 1718378855  # any number; the triggers of PostgreSQL name it too
 HOUR = {
     "sqlite": "substr({}.occurred_at, 1, 13) || ':00:00.000Z'",
     "postgresql": "date_trunc('hour', {}.occurred_at, 'UTC')",
@@ -89,6 +89,7 @@ class Gathering:
         self._engine = engine
         self._stored: int | None = None
         self._known: set[tuple[str, str]] = set()
+        self._era: int | None = None
 
     def stored(self, events: int) -> None:
         """Take note of events that were stored, and gather for a while once they are enough.
@@ -115,11 +116,15 @@ class Gathering:
         with writing(self._engine) as connection:
             alone(connection)
             more = _let_wait(connection)
+            era = connection.execute(select(GATHERED.c.era)).scalar_one()
+            if era != self._era:
+                self._known.clear()  # another process has begun anew, maybe without some of these
             noted = self._note(connection)
             hour = HOUR[connection.dialect.name].format("e").replace(":", "\\:")
             for statement in _linked(hour):
                 connection.execute(text(statement))
             connection.execute(delete(WAITING))
+        self._era = era
         if len(self._known) > REMEMBERED:
             self._known.clear()
         self._known |= noted
@@ -213,18 +218,6 @@ def _count(connection: Connection, table: Table, counts: Mapping[tuple[Any, ...]
     connection.execute(told, rows)
 
 
-def enter(connection: Connection) -> None:
-    """Let nobody gather until the transaction ends: its numbers are lower than those of others that end before."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock_shared(LOCK)))
-
-
-def alone(connection: Connection) -> None:
-    """Wait for everybody who is storing, and let nobody begin."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
-
-
 def backlog(connection: Connection) -> int:
     """Return about how many events were stored since they were gathered last."""
     last = select(func.coalesce(func.max(EVENT.c.number), 0)).scalar_subquery()
@@ -247,7 +240,7 @@ def _forget(connection: Connection) -> None:
         connection.execute(delete(table))
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("INSERT INTO search (search) VALUES ('delete-all')")
-    connection.execute(GATHERED.insert().values(id=1, upto=0))
+    connection.execute(GATHERED.insert().values(id=1, upto=0, era=randbits(31)))
 
 
 def _let_wait(connection: Connection) -> bool:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, and_, func, insert, select
 
-from flagtrail.database import writing
-from flagtrail.schema import DICTIONARY
+from flagtrail.database import enter, writing
+from flagtrail.schema import DICTIONARY, IDENTITY
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -33,6 +33,23 @@ def kind_of(vendor: str, log: str) -> str:
     return f"{vendor}/{log.partition('[')[0]}"
 
 
+def learnt(kind: str, samples: Sequence[bytes]) -> dict[str, Any] | None:
+    """Return a row of the table `dictionary` that is learnt from records; None when they have nothing in common."""
+    try:
+        made = zstd.train_dict(samples, SIZE)
+    except (zstd.ZstdError, ValueError):  # the latter when there are none
+        return None
+    return {"number": made.dict_id, "kind": kind, "made_at": datetime.now(UTC), "body": made.dict_content}
+
+
+def dictionary_of(body: bytes) -> int:
+    """Return the number of the dictionary that a body was packed with, by its first 18 bytes; 0: with none."""
+    try:
+        return zstd.get_frame_info(body).dictionary_id
+    except zstd.ZstdError:
+        return 0
+
+
 class Packing:
     """Packs and unpacks the bodies of one database; safe to use from many threads."""
 
@@ -41,13 +58,24 @@ class Packing:
         self._lock = threading.Lock()
         self._known: dict[int, zstd.ZstdDict] = {}
         self._samples: dict[str, list[bytes]] = {}
+        self._forgotten = 0
 
-    def pack(self, connection: Connection, kind: str, bodies: Sequence[bytes]) -> list[bytes]:
-        """Return bodies of one kind packed, by the newest dictionary that the database has for it.
+    def forget(self, identities: int) -> None:
+        """Learn nothing from what was remembered before other identities were forgotten: it may hold them."""
+        with self._lock:
+            if identities != self._forgotten:
+                self._samples.clear()
+                self._forgotten = identities
 
-        Without one they are remembered, for `learn` to make one.
+    def pack(
+        self, connection: Connection, kind: str, bodies: Sequence[bytes], *, without: int | None = None
+    ) -> list[bytes]:
+        """Return bodies of one kind packed, by the newest dictionary that the database has for it, `without` one.
+
+        Without any they are remembered, for `learn` to make one.
         """
-        known = select(DICTIONARY.c.number).where(DICTIONARY.c.kind == kind).order_by(DICTIONARY.c.made_at.desc())
+        mine = and_(DICTIONARY.c.kind == kind, DICTIONARY.c.number != (without or 0))  # Zstandard gives no 0
+        known = select(DICTIONARY.c.number).where(mine).order_by(DICTIONARY.c.made_at.desc())
         number = connection.execute(known.limit(1)).scalar()
         if number is None:
             with self._lock:
@@ -72,13 +100,15 @@ class Packing:
             enough = {kind: samples for kind, samples in self._samples.items() if len(samples) >= SAMPLES}
             for kind in enough:
                 del self._samples[kind]
+            forgotten = self._forgotten
         for kind, samples in enough.items():
-            try:
-                made = zstd.train_dict(samples, SIZE)
-            except zstd.ZstdError:
-                continue  # they have nothing in common
-            values = {"number": made.dict_id, "kind": kind, "made_at": datetime.now(UTC), "body": made.dict_content}
+            values = learnt(kind, samples)
+            if values is None:
+                continue
             with writing(self._engine) as connection:
+                enter(connection)
+                if connection.execute(select(func.count()).select_from(IDENTITY)).scalar_one() != forgotten:
+                    continue  # somebody was forgotten since, who may stand in the samples
                 # Another process may have been faster.
                 if not connection.execute(select(DICTIONARY.c.number).where(DICTIONARY.c.kind == kind)).first():
                     connection.execute(insert(DICTIONARY).values(values))

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, Engine, text
 
-from flagtrail.database import writing
-from flagtrail.gather import HOUR, alone, rebuild
+from flagtrail.database import alone, writing
+from flagtrail.gather import HOUR, rebuild
 
 GATHERED = "{0}.number <= (SELECT upto FROM gathered) AND {0}.number NOT IN (SELECT number FROM waiting)"
 COUNTED = """

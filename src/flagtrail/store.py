@@ -11,14 +11,16 @@ from typing import Any, NamedTuple, Self
 from sqlalchemy import Connection, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail import covering
+from flagtrail import covering, forgotten
 from flagtrail.connector import Stream
 from flagtrail.covering import Untold, is_stream
-from flagtrail.database import guarded, only_reading, open_database, outdated, shown_url, writing
+from flagtrail.database import enter, guarded, only_reading, open_database, outdated, shown_url, writing
 from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Record, from_json
-from flagtrail.gather import Gathering, enter
+from flagtrail.forgotten import pseudonymised
+from flagtrail.gather import Gathering
 from flagtrail.packing import Packing
+from flagtrail.pseudonyms import Pseudonyms
 from flagtrail.recount import recount
 from flagtrail.revisions import Added, Writing
 from flagtrail.rows import Prepared, Reading, Row, prepared
@@ -72,6 +74,7 @@ class StreamState(NamedTuple):
     succeeded_at: datetime | None
     failed_at: datetime | None
     error: str | None
+    kept_since: datetime | None = None
 
 
 class Store:
@@ -83,6 +86,7 @@ class Store:
         self.shown = shown_url(self.engine.url)
         self.packing = Packing(self.engine)
         self.gathering = Gathering(self.engine)
+        self._forgotten: Pseudonyms | None = None
 
     def close(self) -> None:
         """Let go of the database."""
@@ -122,6 +126,9 @@ class Store:
         with guarded(self.shown), writing(self.engine) as connection:
             enter(connection)
             covering.lock_streams(connection, source, streams)
+            known = self.forgotten(connection)
+            if known is not None:
+                rows = {id: pseudonymised(known, row) for id, row in rows.items()}
             added = Writing(connection, self.packing, now).write(rows)
             claims: dict[str, list[Window]] = {stream: [] for stream in streams}
             for reading in readings:
@@ -144,6 +151,14 @@ class Store:
             import structlog  # slow to import, and rarely needed here
 
             structlog.get_logger().warning("gathering_failed", error=str(error))
+
+    def forgotten(self, connection: Connection) -> Pseudonyms | None:
+        """Return who is forgotten by now, for what is written in this transaction, which has entered; None: nobody."""
+        count = forgotten.count(connection)
+        self.packing.forget(count)
+        if count != (self._forgotten.count if self._forgotten else 0):  # identities are added, and never taken out
+            self._forgotten = forgotten.load(connection)
+        return self._forgotten
 
     def gather(self) -> None:
         """Gather for some seconds what waits for it, as it does after an upgrade that makes counts and indexes anew."""

@@ -214,6 +214,8 @@ class Session:
         wanted = asked.before(now + AHEAD) if asked else Window(since, now + AHEAD)
         if reach is Reach.NEW:
             streams = [stream for stream in streams if self._quiet.is_due(stream, now)]
+        if wanted and (kept_here := self.source.kept_here_since(now)):
+            wanted = wanted.after(kept_here)
         for stream in streams if wanted else []:
             assert wanted is not None
             state = report.streams[stream.name] = StreamReport(stream)

@@ -13,7 +13,7 @@ from flagtrail.report import Report, Watch
 from flagtrail.status import aging
 from flagtrail.store import Store
 from flagtrail.sync import Session
-from flagtrail.upkeep import fetch_details, verify_due
+from flagtrail.upkeep import delete_old, fetch_details, verify_due
 
 EVENTS = {  # how a turn that reads ends: well, with an error that can be explained, with one that cannot
     "tick": ("tick", "tick_failed", "tick_crashed"),
@@ -104,6 +104,12 @@ class Turns:
                      vanished=sum(len(stream.vanished) for stream in streams), requests=report.requests,
                      error=report.error)  # fmt: skip
             turn.move()
+        deleted = delete_old(session)
+        if deleted:
+            log.info("deleted", source=name, events=deleted, older_than=str(session.source.keep))
+        elif deleted is None:
+            log.info("not_deleted", source=name, reason="the trail is on hold")
+        turn.move()
         fetched = fetch_details(session, self.seconds)
         if fetched.stored or fetched.error:
             log.info("details", source=name, stored=fetched.stored, gone=fetched.gone, error=fetched.error)

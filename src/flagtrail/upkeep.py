@@ -1,6 +1,6 @@
-"""What the daemon does besides reading: verifies what is due, and fetches the full forms of entries.
+"""What the daemon does besides reading: verifies what is due, fetches full forms of entries, deletes what is too old.
 
-Both take only what the vendor's limits leave over, so that neither ever delays the reading.
+The first two take only what the vendor's limits leave over, so that neither ever delays the reading.
 """
 
 import time
@@ -10,6 +10,7 @@ from flagtrail.connector import Stream
 from flagtrail.details import Fetched, fetch
 from flagtrail.errors import SourceError
 from flagtrail.holdings import provisional
+from flagtrail.keep import delete_older
 from flagtrail.report import Verification, Watch
 from flagtrail.rounds import Round, due
 from flagtrail.sync import Session
@@ -20,6 +21,7 @@ from flagtrail.window import EPOCH, Window, subtract
 REST = 300.0  # seconds that a stream is left alone whose verification failed, so that the others have their turn
 UNREAD = 0.1  # share of the wanted time that may be unread: more of it, and the first reading goes before
 PROVISIONAL_FOR = timedelta(days=7)  # how long an entry is read again on which the vendor says it will still change
+DELETING = 20.0  # seconds of deleting at a time
 VERIFY_SPARE, DETAIL_SPARE = 0.3, 0.5  # shares of each limit that are left to what is more urgent
 
 
@@ -74,6 +76,19 @@ def fetch_details(
         return Fetched(error=str(error))
     api = session.api.sparing(spare)
     return fetch(session.source, session.store, api, streams, session.stopping, seconds=seconds, watch=watch)
+
+
+def delete_old(session: Session) -> int | None:
+    """Delete what is older than the source's `keep`, for a while; return how many events, or None while on hold."""
+    told = session.api.now()
+    if told is None:
+        return 0
+    # A clock that is far ahead would delete everything: the vendor's and ours have to agree on what is old.
+    horizon = session.source.kept_here_since(min(told, datetime.now(UTC)))
+    if horizon is None:
+        return 0
+    ending = session.stopping.is_set
+    return delete_older(session.store, session.source.name, horizon, seconds=DELETING, ending=ending)
 
 
 def _streams(session: Session) -> list[Stream]:

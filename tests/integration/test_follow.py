@@ -12,10 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from flagtrail.bulk import insert_all, take_numbers
-from flagtrail.database import writing
+from flagtrail.database import enter, writing
 from flagtrail.event import Event, Ref
 from flagtrail.follow import AT_ONCE, follow, number_of, position_of, start
-from flagtrail.gather import enter
 from flagtrail.query import Query
 from flagtrail.rows import Reading, prepared
 from flagtrail.schema import EVENT

@@ -165,13 +165,13 @@ MUTANTS = (
         "coverage is committed before its events",
         STORE,
         "            covering.lock_streams(connection, source, streams)\n"
-        "            added = Writing(connection, self.packing, now).write(rows)\n",
+        "            known = self.forgotten(connection)\n",
         "            for reading in readings:\n"
         "                claims = [reading.covers] if reading.covers else []\n"
         "                covering.cover(connection, source, {reading.stream: claims})\n"
         "        with guarded(self.shown), writing(self.engine) as connection:\n"
         "            covering.lock_streams(connection, source, streams)\n"
-        "            added = Writing(connection, self.packing, now).write(rows)\n",
+        "            known = self.forgotten(connection)\n",
     ),
     Mutant(
         "events that cannot be written are left out",

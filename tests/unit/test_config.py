@@ -63,7 +63,7 @@ def mistakes(path: Path) -> list[str]:
             source("colour = 1"),
             (
                 "source 'acme': unknown setting 'colour'; known: name, connector, start, every, settle, parallel, "
-                "retention, verify, reserve, webhook_secret, base_url, token, flag_events, only, details"
+                "retention, keep, verify, reserve, webhook_secret, base_url, token, flag_events, only, details"
             ),
         ),
         (SOURCE, "source 'acme': the setting 'token' is missing"),

@@ -38,14 +38,17 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"| `flagtrail {command}` |" in README
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/export.md", "docs/sql.md", "docs/mcp.md", "docs/notices.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/export.md", "docs/sql.md", "docs/mcp.md", "docs/notices.md", "docs/people.md"]
+)
 def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> None:
     found = "\n".join(blocks("console", (ROOT / page).read_text(encoding="utf-8")))
     assert "flagtrail " in found
     for line in re.findall(r"flagtrail [a-z].*", found):
         words = line.split()
         assert words[1] in COMMANDS, line
-        options = {option for parameter in COMMANDS[words[1]].params for option in parameter.opts}
+        command = getattr(COMMANDS[words[1]], "commands", {}).get(words[2] if words[2:] else "", COMMANDS[words[1]])
+        options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words[2:] if word.startswith("-") and word != "-"} <= options, line
 
 

@@ -1,7 +1,7 @@
 """The command line: `flagtrail --help`.
 
 Data goes to stdout; progress, notes and errors go to stderr. Exit codes: 0 fine, 1 some source failed or differs from
-its vendor, 2 wrong use or config, 130 interrupted.
+its vendor, or a hold forbids it, 2 wrong use or config, 130 interrupted.
 """
 
 import gc
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from flagtrail import __version__
-from flagtrail.cli import notices
+from flagtrail.cli import hold, notices
 from flagtrail.cli.commands import COMMANDS
 from flagtrail.cli.token import create, list_, revoke
 from flagtrail.errors import FlagtrailError
@@ -53,6 +53,12 @@ tokens = typer.Typer(name="token", help="Make, list and revoke the tokens by whi
 for each in (create, list_, revoke):
     tokens.command(each.__name__.rstrip("_"))(into_a_pipe(each))
 app.add_typer(tokens)
+holding = typer.Typer(
+    name="hold", help="Keep the trail as it is: while it is on hold, nothing is deleted or forgotten."
+)
+for each in (hold.on, hold.off, hold.status):
+    holding.command(each.__name__)(into_a_pipe(each))
+app.add_typer(holding)
 messages = typer.Typer(name="notices", invoke_without_command=True, callback=into_a_pipe(notices.waiting))
 messages.command("test")(into_a_pipe(notices.try_out))
 app.add_typer(messages)

@@ -185,7 +185,8 @@ def trust(told: Completeness) -> str:
         return f"{here}; `flagtrail status` tells"
     newest = whole[-1]
     lies_before = told.since is None or newest.since > told.since
-    before = "before that nothing was asked for, and " if lies_before else ""
+    deleted = f"what is older than {local(told.kept_since)} was deleted here, as configured, and "
+    before = (deleted if told.kept_since else "before that nothing was asked for, and ") if lies_before else ""
     settled = told.asked is not None and newest.until >= told.asked.until
     after = f"{before}younger changes may still appear" if not settled else before.removesuffix(", and ")
     verified = f", {percent(told.verified_share)} of it verified" if told.verified_share else ""

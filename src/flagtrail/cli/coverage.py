@@ -81,8 +81,15 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
     ]
     columns = ("stream", "coverage", "", "verified", "events", "lag", *(["complete until"] if wide else []))
     out.print(plain_table(columns, rows, right=("", "verified", "events", "lag")))
-    for line in (*_gap_lines(streams), *_quiet_lines(look, streams), *_finding_lines(streams)):
+    for line in (*_kept_lines(streams), *_gap_lines(streams), *_quiet_lines(look, streams), *_finding_lines(streams)):
         out.print(line, soft_wrap=True)
+
+
+def _kept_lines(streams: list[StreamStatus]) -> Iterator[Text]:
+    """Yield a line about what was deleted here as too old."""
+    kept_since = max((stream.state.kept_since for stream in streams if stream.state.kept_since), default=None)
+    if kept_since:
+        yield Text(f"  kept since {local(kept_since)}: what is older was deleted here, as configured", style="dim")
 
 
 def _quiet_lines(look: SourceState, streams: list[StreamStatus]) -> Iterator[Text]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from weakref import WeakKeyDictionary
 
-from flagtrail.completeness import NOT_WANTED, STALE, Completeness, completeness
+from flagtrail.completeness import STALE, UNWANTED, Completeness, completeness
 from flagtrail.deadline import within
 from flagtrail.question import Query
 from flagtrail.store import Store
@@ -71,7 +71,7 @@ def _incomplete(found: Completeness) -> Judged | None:
     unread = sum(each.settled_until is None for each in found.streams)
     if unread:
         return Judged("bad", f"{counted(unread, 'stream')} not read", "some streams were never read whole")
-    gaps = [gap for each in found.streams for gap in each.gaps if gap.reason != NOT_WANTED]
+    gaps = [gap for each in found.streams for gap in each.gaps if gap.reason not in UNWANTED]
     lost = sum(gap.permanent for gap in gaps)
     if len(gaps) > lost:
         more = f", and {counted(lost, 'span')} lost for good" if lost else ""

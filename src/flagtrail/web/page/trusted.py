@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from flagtrail.completeness import NOT_WANTED, STALE, Completeness
+from flagtrail.completeness import STALE, UNWANTED, Completeness
 from flagtrail.status import StreamStatus
 from flagtrail.web.page.shell import Reader
 from flagtrail.web.page.sign import clock, counted, judge
@@ -64,7 +64,7 @@ def _problems(found: Completeness, now: datetime, reader: Reader) -> Iterator[st
         yield f"{', '.join(found.behind[:NAMED])}{' and others' if len(found.behind) > NAMED else ''} cannot be read"
     if unread := len(found.streams) - len(read):
         yield f"{counted(unread, 'stream')} never read"
-    gaps = [[gap for gap in each.gaps if gap.reason != NOT_WANTED] for each in found.streams]
+    gaps = [[gap for gap in each.gaps if gap.reason not in UNWANTED] for each in found.streams]
     if more := sum(not gap.permanent for each in gaps for gap in each):
         where = sum(any(not gap.permanent for gap in each) for each in gaps)
         yield f"{counted(more, 'gap')} in {where:,} of {counted(len(gaps), 'stream')}"

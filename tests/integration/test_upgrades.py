@@ -237,7 +237,7 @@ def test_a_database_of_every_schema_is_upgraded_whole(trail: Trail, store_url: s
 
 
 def _gather(engine: Engine, version: str) -> None:
-    """Count what is stored as it was done then: in the same tables, but for a column that tells when they were begun."""
+    """Count what is stored as it was done then: in the same tables but for a column that tells when they were begun."""
     if version < ERA:
         with writing(engine) as connection:
             connection.execute(text("ALTER TABLE gathered ADD COLUMN era INTEGER NOT NULL DEFAULT 0"))

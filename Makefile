@@ -52,6 +52,7 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.record inserting)
 	$(if $(ARGS),,$(RUN) benchmarks.record incidents)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database sqlite --rows $(ROWS))
+	$(if $(ARGS),,$(RUN) benchmarks.record page --rows 100000)
 	$(if $(ARGS),,$(RUN) benchmarks.record serving --database sqlite)
 	$(if $(ARGS),,$(RUN) benchmarks.record serving --database postgresql)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))

@@ -78,7 +78,7 @@ def follow(
         return
     last = number_of(place)
     edge = edge_of(store)
-    if last > edge.number:
+    if last > max(edge.number, _highest(store)):  # `keep` may have deleted the newest numbers
         raise ValueError(f"{place!r} is a position of another database, which holds more events")
     while not stop.is_set():
         if edge.is_sure:
@@ -90,6 +90,15 @@ def follow(
         yield None
         stop.wait(every)
         edge = edge_of(store, edge)
+
+
+def _highest(store: Store) -> int:
+    """Return the highest number that an event ever had here."""
+    sqlite = "SELECT max(seq) FROM sqlite_sequence WHERE name = 'event'"
+    postgresql = "SELECT pg_sequence_last_value(pg_get_serial_sequence('event', 'number')::regclass)"
+    with guarded(store.shown), store.engine.connect() as connection:
+        query = sqlite if connection.dialect.name == "sqlite" else postgresql
+        return connection.exec_driver_sql(query).scalar() or 0
 
 
 def number_of(position: str) -> int:

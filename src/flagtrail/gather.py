@@ -223,7 +223,8 @@ def backlog(connection: Connection) -> int:
     last = select(func.coalesce(func.max(EVENT.c.number), 0)).scalar_subquery()
     waits = select(func.count()).select_from(WAITING).scalar_subquery()
     upto = func.coalesce(select(GATHERED.c.upto).scalar_subquery(), 0)
-    return int(connection.execute(select(last - upto + waits)).scalar_one())
+    fresh, waiting = connection.execute(select(last - upto, waits)).one()
+    return max(int(fresh), 0) + int(waiting)  # what was gathered last may be deleted by now
 
 
 def rebuild(engine: Engine) -> None:

@@ -7,9 +7,8 @@ ever told as complete, and it is not read again: what is wanted begins later. Wh
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from flagtrail import covering, hold
 from flagtrail.bulk import among
@@ -65,18 +64,13 @@ def _shorten(connection: Connection, source: str, horizon: datetime) -> None:
     """Let the coverage, the gaps and the verdicts of a source begin no earlier than a moment, and note that."""
     streams = list(connection.execute(select(STREAM.c.stream).where(STREAM.c.source == source)).scalars())
     covering.lock_streams(connection, source, streams)
-    for table in (COVERAGE, GAP):
-        before = (table.c.source == source, table.c.since < horizon)
-        across = connection.execute(select(table).where(*before, table.c.until > horizon)).mappings().all()
-        connection.execute(delete(table).where(*before))
-        kept = {(row["stream"], row["until"]): dict(row) | {"since": horizon} for row in across}
-        rows = [row for row in kept.values() if not _is_there(connection, table, row)]
-        if rows:
-            connection.execute(insert(table), rows)
-    connection.execute(delete(VERDICT).where(VERDICT.c.source == source, VERDICT.c.until <= horizon))
-    connection.execute(update(STREAM).where(STREAM.c.source == source).values(kept_since=horizon))
-
-
-def _is_there(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
-    this = (column == row[column.name] for column in table.primary_key)
-    return connection.execute(select(table.c.since).where(*this)).first() is not None
+    before = (COVERAGE.c.source == source, COVERAGE.c.since < horizon)
+    across = connection.execute(select(COVERAGE).where(*before, COVERAGE.c.until > horizon)).mappings().all()
+    connection.execute(delete(COVERAGE).where(*before))
+    if across:
+        connection.execute(insert(COVERAGE), [dict(row) | {"since": horizon} for row in across])
+    for table in (GAP, VERDICT):  # what reaches across stays as it is: a gap was told of by its window
+        connection.execute(delete(table).where(table.c.source == source, table.c.until <= horizon))
+    mine = STREAM.c.source == source
+    connection.execute(update(STREAM).where(mine).values(kept_since=horizon))
+    connection.execute(update(STREAM).where(mine, STREAM.c.wanted_since < horizon).values(wanted_since=horizon))

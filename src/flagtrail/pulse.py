@@ -125,6 +125,8 @@ class Pulse:
 
     def note(self, report: Report, session: Session) -> None:
         """Note how a source was read: whether its vendor refuses it."""
+        if session.stopping.is_set():
+            return  # it is leaving: another session may have its name by now, or nobody
         name = report.source
         refused = report.refused.get(None)
         if refused is not None:

@@ -86,7 +86,7 @@ class Roster:
     def shut_down(self) -> None:
         """Let nothing begin any more, and wait for the end of what is under way."""
         self.scheduler.shutdown()
-        while any(self.pulse.is_busy(session) for session in self.leaving):
+        while any(self.pulse.is_busy(session) for session in self.everybody):
             time.sleep(0.05)
 
     def due_now(self) -> None:

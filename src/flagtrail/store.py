@@ -137,7 +137,11 @@ class Store:
             covering.cover(connection, source, claims)
             for reading in readings:
                 if reading.gap is not None:
-                    covering.note_gap(connection, source, Untold(reading.stream, *reading.gap, len(reading.rows)), now)
+                    window, reason, expected = reading.gap
+                    reason = known.value(reason) if known else reason
+                    covering.note_gap(
+                        connection, source, Untold(reading.stream, window, reason, expected, len(reading.rows)), now
+                    )
         self._learn_from(added)
         return added
 
@@ -159,6 +163,11 @@ class Store:
         if count != (self._forgotten.count if self._forgotten else 0):  # identities are added, and never taken out
             self._forgotten = forgotten.load(connection)
         return self._forgotten
+
+    def _without(self, connection: Connection, text: str | None) -> str | None:
+        """Return a text that is to be written, with pseudonyms in place of forgotten persons."""
+        known = self.forgotten(connection) if text else None
+        return known.text(text) if known and text else text
 
     def gather(self) -> None:
         """Gather for some seconds what waits for it, as it does after an upgrade that makes counts and indexes anew."""
@@ -187,8 +196,8 @@ class Store:
 
     def uncover(self, source: str, stream: str, window: Window, reason: str, expected: int | None, stored: int) -> None:
         """Take a window out of the coverage, and note it as a gap: it turned out that it cannot be read whole."""
-        gap = Untold(stream, window, reason, expected, stored)
         with guarded(self.shown), writing(self.engine) as connection:
+            gap = Untold(stream, window, self._without(connection, reason) or "", expected, stored)
             covering.lock_streams(connection, source, [stream])
             covering.uncover(connection, source, gap, datetime.now(UTC))
 
@@ -225,10 +234,11 @@ class Store:
     def note_source(self, source: str, vendor: str, error: str | None) -> None:
         """Remember how a look at a source went; no error is a success."""
         now = datetime.now(UTC)
-        values = (
+        values: dict[str, Any] = (
             {"failed_at": now, "error": error} if error else {"succeeded_at": now, "failed_at": None, "error": None}
         )
         with guarded(self.shown), writing(self.engine) as connection:
+            values["error"] = self._without(connection, error)
             _insert_new(connection, SOURCE, {"source": source, "vendor": vendor})
             connection.execute(update(SOURCE).where(SOURCE.c.source == source).values(values))
 
@@ -243,6 +253,7 @@ class Store:
         told: dict[str, Any] = {"label": stream.label, "log": stream.log}
         told["retention"] = round(retention.total_seconds()) if retention else None
         with guarded(self.shown), writing(self.engine) as connection:
+            told["label"] = self._without(connection, stream.label)
             mine = is_stream(STREAM, source, stream.name)
             known = connection.execute(select(STREAM.c.account, STREAM.c.credential).where(mine)).first()
             if known is None:
@@ -271,7 +282,8 @@ class Store:
     def note(self, source: str, stream: str, **values: Any) -> None:
         """Remember how the last sync of a stream went; the names are columns of the table `stream`."""
         with guarded(self.shown), writing(self.engine) as connection:
-            connection.execute(update(STREAM).where(is_stream(STREAM, source, stream)).values(values))
+            told = values | ({"error": self._without(connection, values["error"])} if values.get("error") else {})
+            connection.execute(update(STREAM).where(is_stream(STREAM, source, stream)).values(told))
 
 
 def _insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> None:

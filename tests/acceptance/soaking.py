@@ -132,7 +132,7 @@ class Soak:
     def metrics(self) -> dict[str, Counter[str]]:
         """Return the metrics that are compared: each sum by the label that tells most."""
         found: dict[str, Counter[str]] = {}
-        label = {"flagtrail_events_total": "vendor", "flagtrail_requests_total": "source"}
+        label = {"flagtrail_events": "vendor", "flagtrail_requests_total": "source"}
         text = httpx.get(f"http://{self.address}/metrics", timeout=20).text
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -148,7 +148,7 @@ class Soak:
         """Check that the metrics tell no other number of events than the table has."""
         before = stored(store)
         with suppress(httpx.TransportError):
-            told = self.metrics()["flagtrail_events_total"]
+            told = self.metrics()["flagtrail_events"]
             after = stored(store)
             assert all(before[vendor] <= told[vendor] <= after[vendor] for vendor in after), (before, told, after)
             self.happened["looks"] += 1

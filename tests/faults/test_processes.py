@@ -102,18 +102,18 @@ def test_d1_a_daemon_that_is_killed_again_and_again_comes_to_the_end(
             oracle.whole(store, each, source)
 
 
-@pytest.mark.fault("D10", "kill -9 at every fourth step of making the tables")
+@pytest.mark.fault("D10", "kill -9 at every eighth step of making the tables")
 def test_d10_a_database_whose_making_is_killed_anywhere_is_made_by_the_next_start(
     oracle: Oracle, store_url: str
 ) -> None:
     kills = 0
-    for number in dying.killed_at_every_step(dying.create, store_url, each=4):
+    for number in dying.killed_at_every_step(dying.create, store_url, each=8):
         with Store(store_url) as store:
             oracle.holds(rows(store, "SELECT version_num FROM alembic_version") == [(HEAD,)], "the schema is whole")
             assert status(store) == []
             drop_everything(store)
         kills = number
-    assert kills > 15
+    assert kills > 10
 
 
 def drop_everything(store: Store) -> None:

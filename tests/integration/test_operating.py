@@ -82,7 +82,7 @@ def test_a_database_that_is_gone_is_told_over_http_and_what_the_process_knows_al
         told = api.get("/metrics").text
         assert "flagtrail_database_up 0.0\n" in told
         assert 'flagtrail_not_ready{reason="database_unusable"} 1.0\n' in told
-        assert "flagtrail_events_total{" not in told
+        assert "flagtrail_events{" not in told
         assert api.get("/healthz").status_code == 200
 
 
@@ -146,8 +146,8 @@ def test_the_numbers_are_those_of_the_store(store: Store) -> None:
     assert not [name for name in found if 'stream="gone"' in name]
     assert not [name for name in found if 'source="other"' in name]
     assert found['flagtrail_source_last_success_age_seconds{source="never",vendor=""}'] == float("inf")
-    assert found['flagtrail_events_total{action="turned_on",vendor="launchdarkly"}'] == 3
-    assert found['flagtrail_events_total{action="other",vendor="launchdarkly"}'] == 2
+    assert found['flagtrail_events{action="turned_on",vendor="launchdarkly"}'] == 3
+    assert found['flagtrail_events{action="other",vendor="launchdarkly"}'] == 2
     assert not [name for name in found if "odd-" in name]
 
 

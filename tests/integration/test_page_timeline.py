@@ -303,3 +303,22 @@ def test_pages_and_their_parts_come_in_fewer_bytes_where_that_is_taken(page: htt
     part = page.get(style[1], headers={"Accept-Encoding": "gzip"})
     assert part.headers["content-encoding"] == "gzip"
     assert "--accent" in part.text
+
+
+def test_a_time_that_leaves_the_calendar_is_told_on_a_page(page: httpx.Client) -> None:
+    for address in (
+        "/?since=9999-12-31T23:59:59.999Z&zone=Asia/Tokyo",
+        "/person?who=x&since=0001-01-01&zone=Asia/Tokyo",
+    ):
+        answered = page.get(address)
+        assert answered.status_code in (404, 422), address
+        assert answered.headers["content-type"].startswith("text/html")
+
+
+def test_pages_of_a_time_that_was_chosen_back_from_a_moment_hold_every_change(page: httpx.Client) -> None:
+    text = got(page, until="2026-03-02T12:00Z")
+    found, expected = ids(text), total(text)
+    while older := re.search(r'rel="next" href="([^"]+)"', text):
+        text = page.get(unescape(older[1])).raise_for_status().text
+        found += ids(text)
+    assert len(found) == len(set(found)) == expected

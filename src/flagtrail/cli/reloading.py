@@ -30,8 +30,10 @@ class Reloading:
         config = load(self.path)
         sources = config.sources(self.only)
         restart = [name for name in Config.model_fields if self._waits(config, name)]
+        if config.notice and config.person != self.begun_with.person:
+            restart.append("notice")  # whom its questions mean was looked up at the start
         if restart:
-            log.warning("restart_needed", tables=restart)
+            log.warning("restart_needed", tables=list(dict.fromkeys(restart)))
         if self.nudges is not None:
             self.nudges.know(sources)
         if self.server is not None:

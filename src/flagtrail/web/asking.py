@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Any, Literal
 
 from fastapi import Request
@@ -116,10 +116,10 @@ def page(trail: Trail, asked: PageFilters) -> Query:
     return replace(query, limit=asked.limit + 1, after=asked.after, oldest_first=oldest)
 
 
-def moment(text: str, name: str) -> datetime:
-    """Return the instant that a parameter names; raises Refused."""
+def moment(text: str, name: str, zone: tzinfo = UTC) -> datetime:
+    """Return the instant that a parameter names; without a zone it is read in `zone`. Raises Refused."""
     try:
-        return parse_moment(text, datetime.now(UTC))
+        return parse_moment(text, datetime.now(UTC), zone)
     except ValueError as error:
         plus = "; a + in an address is written %2B" if " " in text.strip() else ""
         raise Refused(422, f"{name}: {error}{plus}") from None

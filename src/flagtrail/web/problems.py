@@ -74,6 +74,7 @@ def teach(app: FastAPI) -> None:
     app.add_exception_handler(QueryError, _question)
     app.add_exception_handler(TooSlow, _slow)
     app.add_exception_handler(StoreError, _broken)
+    app.add_exception_handler(OverflowError, _outside)
 
 
 def described(document: dict[str, Any]) -> dict[str, Any]:
@@ -128,6 +129,11 @@ async def _slow(request: Request, error: Exception) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     log.error("request_failed", error=str(error))
     return _answer(request, 503, BROKEN)
+
+
+async def _outside(request: Request, error: Exception) -> Response:
+    """Tell of a time that leaves the calendar in some zone, such as the first day of the year 1."""
+    return _answer(request, 422, "a time lies before the first year of the calendar, or after its last")
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

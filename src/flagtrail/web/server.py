@@ -120,6 +120,7 @@ class Server:
 
         made = app(store, self.settings, self.configured, self.people, self.pulse, self.nudges)
         self._trail = made.state.trail
+        self.reconfigure(self.configured, self.people or People())  # the config may have been read again meanwhile
         # HTTP/1.1 only, no proxy's headers believed, nothing said about the software.
         config = uvicorn.Config(
             made, http="h11", ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,

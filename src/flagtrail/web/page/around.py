@@ -126,7 +126,7 @@ def _wanted(asked: Mapping[str, str], reader: Reader, now: datetime) -> Wanted:
     if at < EPOCH + WEEK:
         raise Mistaken(f"{text} lies before 1970, when there was nothing to change.")
     limit = asked.get("limit", str(SHOWN))
-    if not limit.isascii() or not limit.isdigit() or not 1 <= int(limit[:9]) <= MOST:
+    if not limit.isascii() or not limit.isdigit() or len(limit) > 3 or not 1 <= int(limit) <= MOST:
         raise Mistaken(f"limit: {limit} is no number from 1 to {MOST}.")
     return Wanted(at, before, after, int(limit), asked)
 

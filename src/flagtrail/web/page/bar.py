@@ -44,7 +44,10 @@ def bar(stream: StreamStatus, scale: Scale, local: Callable[[datetime], str]) ->
     """Return one stream over time; `local` says an instant as the reader reads it."""
     good = [each.window for each in stream.verdicts if each.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
     verified = merge(both for window in merge(good) for whole in stream.covered if (both := window.clip(whole)))
-    drawn = [*_plain(COVERED, stream.covered, scale), *_plain(VERIFIED, verified, scale)]
+    drawn = [
+        *_plain(COVERED, stream.covered, scale),
+        *(Stretch(VERIFIED, part.start, part.width, None) for part in scale.parts(verified, least=0.0)),
+    ]
     drawn += _plain(UNSETTLED, _unsettled(stream, scale), scale)
     for kind in (LOST, UNREAD, GAP):
         gaps = {gap.window: gap for gap in stream.gaps if kind_of(gap) == kind}

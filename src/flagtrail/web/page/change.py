@@ -157,8 +157,12 @@ def _trust(trail: Trail, at: datetime, now: datetime) -> Trust:
     """Return whether something could be missing that happened within an hour before and after."""
     query = Query(since=at - HOUR, until=max(min(at + HOUR, now), at - HOUR + timedelta(seconds=1)))
     found = completeness(trail.store, query, configured=trail.configured, now=now)
-    if found.is_complete:
+    whole = found.windows[-1].until if found.windows else None
+    if found.is_complete and whole and whole >= at + HOUR:
         return Trust("good", "The hour before and after it was read whole: no change is missing there.")
+    if found.is_complete:
+        told = "The hour around it was read whole as far as it has settled; younger changes may still appear."
+        return Trust("warning", told)
     reasons = dict.fromkeys(gap.reason for each in found.streams for gap in each.gaps)
     reasons |= dict.fromkeys(f"{name}: its last look failed" for name in found.behind)
     if found.is_stale:

@@ -129,6 +129,13 @@ def chart(view: View, found: Answer, trail: Trail) -> Chart:
         )
     if not lanes:
         lanes = [Lane("No changes", None, "lane-others", 0, "", missing[None])]
+    elif view.by == "vendor":
+        known = {lane.value for lane in lanes}
+        lanes += [
+            Lane(vendor_of(vendor).name, vendor, vendor_of(vendor).style, 0, "", lost)
+            for vendor, lost in missing.items()
+            if vendor and lost and vendor not in known
+        ]
     columns = _columns(over, heights, [lane.label for lane in lanes], view.reader)
     totals = {lane.value: lane.total for lane in lanes if lane.value} if counted_since is None else {}
     return Chart(over, lanes, columns, sum(heights.values()), cut, counted_since, totals, seconds)

@@ -43,7 +43,7 @@ class ObjectFilters(BaseModel):
 def object(request: Request, trail: Asked, asked: Annotated[ObjectFilters, Query()]) -> Response:
     """Return the page of one object."""
     now, reader = datetime.now(UTC), reader_of(request)
-    at = moment(asked.at, "at") if asked.at and asked.at.strip() else None
+    at = moment(asked.at, "at", reader.zone) if asked.at and asked.at.strip() else None
     told = {"object": asked.key, "source": asked.source, "project": asked.project, "object_kind": asked.kind}
     meant: dict[str, Any] = {name: value for name, value in told.items() if value}
     with within(trail.settings.timeout.total_seconds()):

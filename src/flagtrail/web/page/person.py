@@ -42,7 +42,7 @@ class PersonFilters(BaseModel):
 def person(request: Request, trail: Asked, asked: Annotated[PersonFilters, Query()]) -> Response:
     """Return the page of one person, token or app."""
     reader, now = reader_of(request), datetime.now(UTC)
-    since = moment(asked.since or SINCE, "since")
+    since = moment(asked.since or SINCE, "since", reader.zone)
     key = asked.who.strip().lower() if ":" not in asked.who else asked.who.strip()
     meant = question_of(trail.people, key)
     fits = is_whose(trail.people, key)

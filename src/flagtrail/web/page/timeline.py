@@ -76,7 +76,7 @@ def _older(asked: View, found: Answer) -> Way | None:
     """Return the way to the next page, in the time that this one has."""
     if found.older is None:
         return None
-    since = found.chosen.since if found.chosen else asked.since
+    since = short(found.query.since) if found.chosen and found.query.since else asked.since
     newer_first = "Older" if not asked.query.oldest_first else "Newer"
     return Way(newer_first, asked.link(after=found.older, since=since))
 

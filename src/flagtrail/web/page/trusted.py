@@ -28,9 +28,8 @@ def trusted(found: Completeness, streams: Sequence[StreamStatus], now: datetime,
     """Return how far the trail can be trusted, with times as the reader reads them."""
     judged = judge(found, now)
     said = list(_problems(found, now, reader))
-    starts = [stream.state.wanted_since for stream in streams if stream.state.wanted_since]
     if judged.level == "good" and judged.until:
-        since = f"{reader.local(min(starts)):%d %b %Y}" if starts else "the beginning"
+        since = f"{reader.local(found.windows[-1].since):%d %b %Y}"
         verified = f"{percent(found.verified_share)} of it verified"
         sentence = f"Complete from {since} to {clock(judged.until, reader.zone)}, {verified}."
     elif judged.level == "warning":

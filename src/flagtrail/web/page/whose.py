@@ -10,7 +10,6 @@ from flagtrail.query import Query, cursor_of, events
 from flagtrail.store import Store
 
 Row = Mapping[str, Any]
-ROUNDS = 4  # of reading on where many that were found are somebody else's
 
 
 def question_of(people: People, key: str) -> Query:
@@ -35,11 +34,11 @@ def is_whose(people: People, key: str) -> Callable[[Row], bool]:
 def changes(store: Store, query: Query, fits: Callable[[Row], bool], most: int) -> tuple[list[dict[str, Any]], str]:
     """Return the first changes of a question that fit, and the cursor after which there may be more; empty when not.
 
-    So many are read at most as bound the time: there may be more though fewer than `most` are returned.
+    However many others with similar names stand between them, all are found.
     """
     found: list[dict[str, Any]] = []
     after = query.after
-    for _ in range(ROUNDS):
+    while True:  # whoever asks bounds the time
         page = list(events(store, replace(query, limit=most + 1, after=after)))
         for row in page[:most]:
             if fits(row):
@@ -49,4 +48,3 @@ def changes(store: Store, query: Query, fits: Callable[[Row], bool], most: int) 
         if len(page) <= most:
             return found, ""
         after = cursor_of(page[most - 1])
-    return found, after or ""

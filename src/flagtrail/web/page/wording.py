@@ -89,7 +89,7 @@ def clause_in_words(value: Any) -> str | None:
     """Return a condition in words, such as `email ends with @example.com`; None when it is none."""
     if isinstance(value, Mapping) and isinstance(value.get("values"), list) and isinstance(value.get("op"), str):
         kind, attribute = value.get("contextKind") or USUAL, value.get("attribute") or ""
-        values = ", ".join(in_words(one) for one in value["values"][:20])
+        values = ", ".join(in_words(one) for one in value["values"])
         return _condition(str(kind), str(attribute), bool(value.get("negate")), value["op"], values)
     found = _CLAUSE.fullmatch(value) if isinstance(value, str) else None
     return _condition(found[1], found[2], bool(found[3]), found[4], found[5]) if found else None

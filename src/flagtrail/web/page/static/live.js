@@ -91,7 +91,8 @@ async function refresh() {
   const before = new Set([...document.querySelectorAll(".list .change")].map((row) => row.dataset.id));
   try {
     const { page, status } = await fetchPage(here);
-    if (status !== 200 || here !== location.href || paused) return;
+    if (paused) return;
+    if (status !== 200 || here !== location.href) return void soon();
     const keep = anchored();
     put(page, ["chart", "list", "facets"]);
     keep();
@@ -101,6 +102,7 @@ async function refresh() {
     if (fresh.length) say(`${fresh.length} new ${fresh.length === 1 ? "change" : "changes"}`);
     listen();
   } catch {
+    soon();
     tell(); // the connection says by itself when it is back
   }
 }
@@ -130,8 +132,18 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) {
     source?.close();
     source = null;
-  } else listen();
+  } else {
+    listen();
+    if (waiting) soon();
+  }
 });
+
+// How far the trail can be trusted changes also while nothing comes: a page that stays open must not stay green.
+setInterval(() => {
+  if (!source || paused || document.hidden) return;
+  waiting = Math.max(waiting, 1);
+  soon();
+}, 60_000);
 
 document.addEventListener("flagtrail:put", listen);
 listen();

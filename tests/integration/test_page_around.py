@@ -4,16 +4,19 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from flagtrail.connector import Stream
 from flagtrail.rows import Reading
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
+from flagtrail.verdicts import Method, Outcome, Verdict, note_verdicts
 from flagtrail.web.app import app
 from flagtrail.web.page.suspects import web_address
-from flagtrail.window import iso
+from flagtrail.window import Window, iso
 from tests.serving import LOG, START, event, fill
 
 AT = START + timedelta(hours=10, minutes=5)
@@ -155,3 +158,20 @@ def test_now_is_asked_about_without_a_word(asks: TestClient) -> None:
     page = asks.get("/around").text
     assert 'value="now"' in page
     assert f"{datetime.now(UTC):%d %b %Y}" in page
+
+
+def test_time_that_differs_from_the_vendor_is_not_called_quiet(tmp_path: Path) -> None:
+    quiet = Window(START, START + timedelta(days=1))
+    with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        store.register("acme", "launchdarkly", Stream(LOG))
+        store.note("acme", LOG, wanted_since=quiet.since, settled_at=quiet.until)
+        store.add("acme", "launchdarkly", [Reading(LOG, [], quiet)])
+        store.note_source("acme", "launchdarkly", None)
+        asks = TestClient(app(store, ServeSettings(), ["acme"]), base_url="http://127.0.0.1")
+        asked = {"at": iso(START + timedelta(hours=12))}
+        assert "Nothing changed" in asks.get("/around", params=asked).text
+        differs = Verdict(quiet, Outcome.DIFFERS, START, Method.COUNTS, 9, 0)
+        note_verdicts(store, "acme", LOG, [differs])
+        page = asks.get("/around", params=asked).text
+    assert "Nothing changed" not in page
+    assert "1 span of time differs from what the vendor shows" in page

@@ -10,14 +10,15 @@ from fastapi.responses import RedirectResponse, Response
 from flagtrail.around import Around
 from flagtrail.around import around as look_around
 from flagtrail.deadline import within
-from flagtrail.question import QueryError
+from flagtrail.question import Query, QueryError
 from flagtrail.unread import TOO_YOUNG
 from flagtrail.web.access import Asked, Trail, reads
+from flagtrail.web.asking import complete
 from flagtrail.web.page.shell import Reader, link, page, parameters, reader_of
 from flagtrail.web.page.strip import strip
 from flagtrail.web.page.suspects import UnreadView, suspect_views, unread_views
 from flagtrail.when import parse_moment, parse_span, spoken
-from flagtrail.window import EPOCH, iso
+from flagtrail.window import EPOCH, MILLISECOND, iso
 
 NAMES = ("at", "before", "after", "environment", "project", "object", "limit")
 SPANS = ("15m", "1h", "6h", "24h")
@@ -76,12 +77,18 @@ def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict
     where = {name: asked.get(name) for name in ("environment", "project", "object")}
     with within(trail.settings.timeout.total_seconds()):
         looks = {look.source: look.vendor for look in trail.store.sources()}
+        meant = Query(since=wanted.at - wanted.before, until=min(wanted.at + wanted.after + MILLISECOND, now))
+        trust = complete(trail, meant)
         found = look_around(
             trail.store, wanted.at, before=wanted.before, after=wanted.after, limit=0, configured=trail.configured,
             **where,
         )  # fmt: skip
     shown = suspect_views(found.suspects[: wanted.limit])
     unread = unread_views(found.unread, now)
+    if trust.differing:
+        spans = "span of time differs" if trust.differing == 1 else "spans of time differ"
+        differs = f"{trust.differing:,} {spans} from what the vendor shows"
+        unread.insert(0, UnreadView("verification", "", found.since, min(found.until, now), differs, grave=True))
     relative = "at" not in asked or not _instant(asked["at"])
     local = reader.local(wanted.at)
     return {
@@ -89,7 +96,7 @@ def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict
         "unread_headline": _unread_headline(unread),
         "strip": strip(found, looks, shown, reader.zone, now),
         "at": asked.get("at", "now") if relative else f"{local:%Y-%m-%d %H:%M:%S}",
-        "relative": relative, "headline": _headline(found, wanted),
+        "relative": relative, "headline": _headline(found, wanted, known=not unread),
         "earlier": wanted.link(at=iso(wanted.at - wanted.before)),
         "later": wanted.link(at=iso(min(wanted.at + wanted.before, now))) if now - wanted.at > AHEAD else None,
         "more": wanted.link(limit=MOST) if wanted.limit < min(MOST, len(found.suspects)) else None,
@@ -105,12 +112,12 @@ def _unread_headline(unread: Sequence[UnreadView]) -> str:
     return "Not all of this time was wanted of the vendors"
 
 
-def _headline(found: Around, wanted: Wanted) -> str:
+def _headline(found: Around, wanted: Wanted, *, known: bool) -> str:
     """Return in words how much changed; nothing is only said to have changed when everything was read."""
     span = f"from {spoken(wanted.before)} before to {spoken(wanted.after)} after"
     if found.changes:
         return f"{found.changes:,} change{'' if found.changes == 1 else 's'} {span}"
-    return f"{'Nothing is known to have changed' if found.unread else 'Nothing changed'} {span}"
+    return f"{'Nothing changed' if known else 'Nothing is known to have changed'} {span}"
 
 
 def _wanted(asked: Mapping[str, str], reader: Reader, now: datetime) -> Wanted:

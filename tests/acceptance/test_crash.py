@@ -21,7 +21,7 @@ from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
 from tests.acceptance.conftest import COMMAND, environment
 from tests.conftest import held, shown
 
-KILLS = 7
+KILLS = 5
 DAYS = 365.0
 
 

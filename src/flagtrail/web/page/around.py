@@ -91,11 +91,12 @@ def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict
         unread.insert(0, UnreadView("verification", "", found.since, min(found.until, now), differs, grave=True))
     relative = "at" not in asked or not _instant(asked["at"])
     local = reader.local(wanted.at)
+    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()  # an hour that comes twice
     return {
         "wanted": wanted, "found": found, "suspects": shown, "unread": unread, "where": where,
         "unread_headline": _unread_headline(unread),
         "strip": strip(found, looks, shown, reader.zone, now),
-        "at": asked.get("at", "now") if relative else f"{local:%Y-%m-%d %H:%M:%S}",
+        "at": asked.get("at", "now") if relative or twice else f"{local:%Y-%m-%d %H:%M:%S}",
         "relative": relative, "headline": _headline(found, wanted, known=not unread),
         "earlier": wanted.link(at=iso(wanted.at - wanted.before)),
         "later": wanted.link(at=iso(min(wanted.at + wanted.before, now))) if now - wanted.at > AHEAD else None,

@@ -82,6 +82,7 @@ class Looked:
     impact: Impact | None
     entry: Mapping[str, Any] | None
     kept: Sequence[Kept]
+    more_kept: int
     related: Sequence[Related]
     trust: Trust
     text: str
@@ -139,6 +140,7 @@ def looked(trail: Trail, id: str, reader: Reader) -> Looked:
         impact=_impact(measured, row),
         entry=entry_of(trail.store, row),
         kept=_kept(records, full),
+        more_kept=max(0, len(records) - MOST_REVISIONS),
         related=related(trail, row),
         trust=trust,
         text=as_text(row),

@@ -105,7 +105,10 @@ class View:
         text, at = str(getattr(self, name)), getattr(self.query, name)
         if at is None or not text.endswith("Z"):
             return text
-        return f"{self.reader.local(at):{'%Y-%m-%d %H:%M:%S' if at.second else '%Y-%m-%d %H:%M'}}"
+        local = self.reader.local(at)
+        if local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset():
+            return text  # this hour comes twice there: without its zone it would be another instant
+        return f"{local:{'%Y-%m-%d %H:%M:%S' if at.second else '%Y-%m-%d %H:%M'}}"
 
     @property
     def ends_now(self) -> bool:

@@ -22,7 +22,7 @@ from tests.conftest import held, rows, shown
 from tests.faults.running import wait_until
 from tests.sinks import place
 
-SECONDS = parse_span(os.environ.get("FLAGTRAIL_SOAK", "9s")).total_seconds()
+SECONDS = parse_span(os.environ.get("FLAGTRAIL_SOAK", "12s")).total_seconds()
 MOST = 200 * 2**20  # bytes of memory
 UNDER_WAY = 32  # requests of a process that was killed, which the vendor lists later
 GROWTH = 16 * 2**20  # of it, while a process goes on

@@ -26,8 +26,10 @@ from tests.faults.running import Process, wait_until
 from tests.sinks import Got, Place
 
 SECRET = "a-signing-secret"
+EVERYTHING = ("changes", "faults", "looks", "webhooks", "refused messages", "outages", "SIGKILL", "SIGHUP")
 CHANGES = 4.0  # a second, of both vendors together; a busy account has a hundredth of that
 FAULTS = 3.0  # a second
+PATIENCE = 60.0  # seconds on top, on a slow machine
 HOW = (signal.SIGKILL, signal.SIGHUP, signal.SIGKILL, signal.SIGTERM)
 FAULT: tuple[Fault, ...] = (
     faults.reset(), faults.cut(60), faults.shortened(60), faults.hang(0.7), faults.drip(0.0005), faults.html(200),
@@ -78,8 +80,13 @@ class Soak:
         if self.process is not None:
             self.process.__exit__(None, None, None)
 
+    @property
+    def missing(self) -> list[str]:
+        """What has not happened yet."""
+        return [each for each in EVERYTHING if not self.happened[each]]
+
     def live(self, seconds: float, store: Store) -> None:
-        """Let time pass, with all that can happen; what is claimed and told is checked meanwhile."""
+        """Let time pass, and more until everything has happened; what is claimed and told is checked meanwhile."""
         self.refusing = True
         until, restart = time.monotonic() + seconds, time.monotonic() + self.rng.uniform(2, 5)
         outage = time.monotonic() + self.rng.uniform(3, 6)
@@ -88,7 +95,7 @@ class Soak:
         for thread in threads:
             thread.start()
         try:
-            while time.monotonic() < until:
+            while time.monotonic() < until or (self.missing and time.monotonic() < until + PATIENCE):
                 time.sleep(0.25)
                 self._look(store)
                 if time.monotonic() > outage:
@@ -189,7 +196,8 @@ class Soak:
             self.happened["faults"] += 1
 
     def _refuse_some(self, got: Got) -> None:
-        if self.refusing and self.rng.random() < 0.3:
+        never = not self.happened["refused messages"]
+        if self.refusing and (never or self.rng.random() < 0.3):
             self.place.answer(self.rng.choice((500, 503)))
             self.happened["refused messages"] += 1
 

@@ -9,7 +9,6 @@ killed anywhere is resumed by running it again.
 """
 
 import threading
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -20,6 +19,7 @@ import structlog
 
 from flagtrail.api import Api
 from flagtrail.connector import Stream
+from flagtrail.discovery import Discovery
 from flagtrail.errors import AccessDenied, SourceError, UnexpectedResponse
 from flagtrail.holdings import provisional
 from flagtrail.limit import Limiter
@@ -34,7 +34,6 @@ from flagtrail.store import Gap, Store
 from flagtrail.when import spoken
 from flagtrail.window import EPOCH, Window, iso, subtract
 
-DISCOVER_EVERY = 600.0  # seconds between looks for new projects, environments and organizations
 RETRY_GAP = timedelta(hours=1)  # a window that cannot be read whole is tried again after this
 NEWEST = timedelta(hours=1)  # how far back from the settling time a look goes: further than any quiet stream ends
 
@@ -63,10 +62,7 @@ class Session:
     ) -> None:
         self.store = store
         self.connection = Connection(source, transport, {} if limiters is None else limiters)
-        self._streams: list[Stream] = []
-        self.undiscovered: str | None = None
-        self._discovered = float("-inf")
-        self._discovering = threading.Lock()
+        self.discovery = Discovery(source.name, lambda: self.source.connector.streams(self.api), self._stored)
         self._looking = threading.Lock()
         self.stopping = threading.Event()
         self._begun: set[tuple[str, Reach]] = set()
@@ -150,12 +146,12 @@ class Session:
             report.error = str(error)
             return error
         Readers(self.source, self.store, self.api, self.stopping, report, jobs, watch).go()
-        report.error = report.error or self.undiscovered
+        report.error = report.error or self.discovery.failed
         self._note(report, asked, started, reach)
         if report.grown:
-            self._discovered = float("-inf")
+            self.discovery.look_again()
         if not (asked or reach is Reach.OLD):
-            self._quiet.learn(report, self._streams, started)
+            self._quiet.learn(report, self.discovery.known, started)
         return None
 
     def estimate(self, asked: Window | None = None) -> list[Job]:
@@ -167,34 +163,11 @@ class Session:
         return jobs
 
     def streams(self, *, whole: bool = True) -> list[Stream]:
-        """Return the streams of the source, asked for again when that is due.
+        """Return the streams of the source, as `Discovery.streams` does."""
+        return self.discovery.streams(whole=whole)
 
-        Raises SourceError when that fails; unless `whole`, what was found on the way and what was known before is
-        returned all the same, if it is anything, and `undiscovered` holds the error.
-        """
-        with self._discovering:
-            return self._known_streams(whole=whole)
-
-    def _known_streams(self, *, whole: bool) -> list[Stream]:
-        if time.monotonic() - self._discovered <= DISCOVER_EVERY:
-            return self._streams
-        found: dict[str, Stream] = {}
-        try:
-            for stream in self.source.connector.streams(self.api):
-                found[stream.name] = stream
-        except SourceError as error:
-            signed_out = isinstance(error, AccessDenied) and error.status == 401
-            if whole or signed_out or not (found or self._streams):
-                raise
-            self.undiscovered = f"not all streams are known: {error}"
-            log.warning("discovery_failed", source=self.source.name, error=str(error))
-            known = {stream.name: stream for stream in self._streams}
-            self._streams = list((found | known).values())
-        else:
-            self._streams = list(found.values())
-            self._discovered = time.monotonic()
-            self.undiscovered = None
-        return self._streams
+    def _stored(self) -> set[str]:
+        return {state.stream for state in self.store.streams() if state.source == self.source.name}
 
     def now(self) -> datetime:
         """Return the vendor's present, or ours before the vendor said one: it sizes windows and proves nothing."""

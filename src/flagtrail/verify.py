@@ -68,7 +68,7 @@ def verify(
     except SourceError as error:
         if not session.stopping.is_set():
             report.error = str(error)
-    report.error = report.error or session.undiscovered
+    report.error = report.error or session.discovery.failed
     report.requests = session.api.requests - requests
     report.stopped |= session.stopping.is_set()
     return report

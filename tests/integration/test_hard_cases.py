@@ -88,7 +88,7 @@ def test_a_discovery_that_fails_leaves_the_known_streams_readable(store: Store) 
         vendor.fill(60, 30, seed=4)
         with Session(source_of(vendor), store) as session:
             assert session.fill().errors == []
-            session._discovered = float("-inf")
+            session.discovery.look_again()
             session.api.attempts = 1
             vendor.inject(faults.status(503), match="/api/v2/projects", times=1)
             vendor.happen()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from flagtrail import __version__, sync, traces
+from flagtrail import __version__, discovery, traces
 from flagtrail.connector import Stream
 from flagtrail.daemon import Daemon
 from flagtrail.errors import ConfigError
@@ -246,8 +246,8 @@ def test_an_organization_that_appears_is_read_without_a_word_in_any_log(
             vendor.heal()
             session.look()
             assert len(store.streams()) == 1, "it is not asked for at every look"
-            later = time.monotonic() + sync.DISCOVER_EVERY + 1
-            monkeypatch.setattr(sync, "time", type("later", (), {"monotonic": staticmethod(lambda: later)}))
+            later = time.monotonic() + discovery.DISCOVER_EVERY + 1
+            monkeypatch.setattr(discovery, "time", type("later", (), {"monotonic": staticmethod(lambda: later)}))
             session.look()
             assert len(store.streams()) == 2
 

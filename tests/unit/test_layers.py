@@ -20,7 +20,7 @@ LAYERS = (
     ("upkeep",),  # does the work
     ("verify", "forget"),
     ("rounds", "sync", "follow", "sql", "sweep", "keep"),
-    ("compare", "details", "readers", "renewal", "vanished"),
+    ("compare", "details", "discovery", "readers", "renewal", "vanished"),
     ("around", "state"),
     ("completeness", "jobs", "status_json", "trust"),
     ("quiet", "nudges"),

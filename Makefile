@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 
 .PHONY: demo test screenshots faults soak histories mutants bench lint format docs site sbom audit clean
 .DELETE_ON_ERROR:
@@ -13,8 +14,9 @@ ARGS ?=
 demo: $(VENV)/.demo-ready
 	@$(RUN) flagtrail demo $(ARGS)
 
+# Tests wait for vendors, processes and databases most of the time: more of them at once than there are processors.
 test: lint
-	$(RUN) pytest -n auto -rs $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist worksteal -rs $(ARGS)
 
 # Pictures of every view of the page, of a made-up trail, into the folder screenshots; ARGS=coverage takes only some.
 screenshots: $(VENV)/.test-ready

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from flagtrail import refusals, sync
+from flagtrail import discovery, refusals
 from flagtrail.connector import Connector
 from flagtrail.source import Source
 from flagtrail.status import status
@@ -137,7 +137,7 @@ def test_e2_a_refused_credential_is_not_tried_at_every_tick(
     oracle: Oracle, store: Store, kind: type[Simulator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ahead = 0.0
-    for module in (sync, refusals):
+    for module in (discovery, refusals):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + ahead))
     with kind() as vendor:
         vendor.fill(60, 30, seed=6)

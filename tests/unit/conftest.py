@@ -9,20 +9,12 @@ import pytest
 from hypothesis import settings
 
 from flagtrail.event import Event
-from flagtrail.store import Store
 
 # The same examples in every run, and no clock that decides: a failure here is never chance.
 settings.register_profile("unit", derandomize=True, deadline=None, database=None)
 settings.load_profile("unit")
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    """A new store; each test runs on both kinds of database."""
-    with Store(store_url) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -161,17 +161,8 @@ def extents(store: Store) -> tuple[dict[Name, list[Window]], dict[Name, list[Gap
     return covered, gaps
 
 
-def outline(store: Store, sources: Collection[str]) -> list[StreamStatus]:
-    """Return the status of each stream of some sources without what is counted in the table of events: it is quick."""
-    return [
-        replace(_of(store, state, 0), verdicts=current(verdicts_of(store, state.source, state.stream)))
-        for state in store.streams()
-        if state.source in sources
-    ]
-
-
 def overview(store: Store) -> list[StreamStatus]:
-    """Return what `outline` does of every stream, by as many questions however many streams there are."""
+    """Return the status of every stream without what is counted in the table of events, by a few questions in all."""
     states = store.streams()
     covered, noted = extents(store)  # after the states: what is covered since then is no gap
     verdicts = all_verdicts(store)
@@ -185,7 +176,7 @@ def overview(store: Store) -> list[StreamStatus]:
 
 def aging(store: Store, source: str) -> list[StreamStatus]:
     """Return the streams of a source that lose entries soon if they are not read; events are not counted for it."""
-    found = [_of(store, state, 0) for state in store.streams() if state.source == source and state.retention]
+    found = [_of(store, state) for state in store.streams() if state.source == source and state.retention]
     return [stream for stream in found if stream.ages_out_soon]
 
 
@@ -200,9 +191,8 @@ def _parts(window: Window, others: Sequence[Window]) -> list[Window]:
     return [part for other in others if (part := other.clip(window))]
 
 
-def _of(store: Store, state: StreamState, events: int) -> StreamStatus:
-    covered, noted = store.coverage(state.source, state.stream), store.gaps(state.source, state.stream)
-    return described(state, covered, noted, events)
+def _of(store: Store, state: StreamState) -> StreamStatus:
+    return described(state, store.coverage(state.source, state.stream), store.gaps(state.source, state.stream))
 
 
 def described(state: StreamState, covered: Sequence[Window], noted: Sequence[Gap], events: int = 0) -> StreamStatus:

@@ -1,6 +1,6 @@
 """Tells how much of the past is in the table, and where it is not, why."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +11,7 @@ from flagtrail.database import guarded
 from flagtrail.schema import COVERAGE, GAP
 from flagtrail.source import RETENTIONS
 from flagtrail.store import Gap, Store, StreamState
-from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current, verdicts_of
+from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
 from flagtrail.window import EPOCH, Window, merge, subtract
 
 NOT_READ = "not read yet"

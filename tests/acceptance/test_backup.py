@@ -2,14 +2,16 @@
 
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from sqlalchemy.engine import make_url
 
 from flagtrail.language import parse
@@ -172,14 +174,40 @@ def test_a_dump_of_postgresql_answers_the_same(
             assert held(store, "ld") == shown(vendor), "numbers go on where they were"
 
 
-def test_the_config_of_litestream_has_its_shape_and_copies_our_database() -> None:
-    """Litestream is not here: its documentation says what may stand where."""
-    config = yaml.safe_load((ROOT / "config" / "litestream.yaml").read_text(encoding="utf-8"))
-    assert config.keys() == {"snapshot", "dbs"}
-    assert config["snapshot"].keys() == {"interval", "retention"}
-    assert all(re.fullmatch(r"\d+[hms]", value) for value in config["snapshot"].values())
-    [database] = config["dbs"]
-    assert database.keys() == {"path", "replica"}
-    assert database["path"] == TOLD
-    assert re.fullmatch(r"s3://[a-z-]+/[a-z]+", database["replica"]["url"])
+def test_what_litestream_copied_until_the_machine_died_is_whole_and_goes_on(
+    vendors: dict[str, Simulator], flagtrail: Flagtrail, tmp_path: Path
+) -> None:
+    litestream = str(Path(sys.executable).with_name("litestream"))
+    lost, restored = tmp_path / "flagtrail.db", tmp_path / "restored.db"
+    text = (ROOT / "config" / "litestream.yaml").read_text(encoding="utf-8")
     assert f"sqlite:///{TOLD}" in (ROOT / "config" / "flagtrail.service").read_text(encoding="utf-8")
+    told = tmp_path / "litestream.yaml"
+    told.write_text(text.replace(TOLD, str(lost)).replace("s3://acme-backups/flagtrail", f"file://{tmp_path}/replica"))
+    run, restore = (
+        command.replace("/etc/litestream.yaml", str(told)).replace(TOLD, str(lost)).split()
+        for command in re.findall(r"^# +(litestream .*)$", text, re.MULTILINE)
+    )
+    config = str(write_config(tmp_path, vendors, f"sqlite:///{lost}", start="8d", every="1s", settle="2s"))
+    with Process("run", "--config", config, folder=tmp_path) as daemon, Store(f"sqlite:///{lost}") as store:
+        with subprocess.Popen([litestream, *run[1:]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as copying:
+            try:
+                wait_until(
+                    lambda: store.coverage("ld", "audit_log") and store.coverage("cc", _log(vendors)), "it reads"
+                )
+                store.write_back()  # as upkeep does each minute
+                before = rows(store, "SELECT count(*) FROM event")
+                wait_until(lambda: rows(store, "SELECT count(*) FROM event") > before, "it writes all the time")
+                time.sleep(2)  # it copies each second
+                seen = rows(store, "SELECT count(*) FROM event")[0][0]
+                time.sleep(2)
+            finally:
+                copying.kill()
+        daemon.signal(signal.SIGKILL)
+        daemon.end()
+    done = subprocess.run([litestream, restore[1], "-o", str(restored), *restore[2:]], capture_output=True, text=True,
+                          check=False, timeout=60)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Store(f"sqlite:///{restored}", create=False) as store:
+        assert rows(store, "SELECT count(*) FROM event")[0][0] >= seen, "it was seconds behind at most"
+        assert rows(store, "PRAGMA integrity_check") == [("ok",)]
+    assert_goes_on(f"sqlite:///{restored}", vendors, flagtrail, tmp_path)

@@ -2,6 +2,7 @@
 
 import hmac
 import random
+import secrets
 import signal
 import statistics
 import threading
@@ -175,13 +176,8 @@ class Soak:
     def _nudge(self, name: str) -> None:
         """Send a webhook, as the vendor does, or one that is forged."""
         forged = self.rng.random() < 0.2
-        key, body = b"another" if forged else SECRET.encode(), b'{"kind": "flag"}'
-        id, at = self.rng.randbytes(16).hex(), str(int(time.time()))
-        headers = {"X-LD-Signature": hmac.new(key, body, sha256).hexdigest()}
-        if name == "cc":
-            signature = b64encode(hmac.new(key, f"{id}{at}".encode() + body, sha256).digest()).decode()
-            told = {"ID": id, "Timestamp": at, "Signature-V1": signature}
-            headers = {f"X-ConfigCat-Webhook-{part}": value for part, value in told.items()}
+        body = b'{"kind": "flag"}'
+        headers = signed(self.vendors[name].connector.vendor, "another" if forged else SECRET, body)
         with suppress(httpx.TransportError):
             url = f"http://{self.address}/webhooks/{name}"
             status = httpx.post(url, content=body, headers=headers, timeout=20).status_code
@@ -221,6 +217,17 @@ class Soak:
         assert self.process.end() == (0 if how is signal.SIGTERM else -how)
         assert_claims_hold(store, self.vendors)
         self.start()
+
+
+def signed(vendor: str, secret: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a webhook, as a vendor signs it now."""
+    key = secret.encode()
+    if vendor == "launchdarkly":
+        return {"X-LD-Signature": hmac.new(key, body, sha256).hexdigest()}
+    id, at = secrets.token_hex(16), str(int(time.time()))
+    signature = b64encode(hmac.new(key, f"{id}{at}".encode() + body, sha256).digest()).decode()
+    told = {"ID": id, "Timestamp": at, "Signature-V1": signature}
+    return {f"X-ConfigCat-Webhook-{part}": value for part, value in told.items()}
 
 
 def stored(store: Store) -> Counter[str]:

@@ -149,7 +149,7 @@ def test_a_question_that_is_not_understood_stays_in_the_box_with_its_place(page:
         ("/?q=a&q=b", "q: stands there twice"),
         ("/?zone=Mars/North", "zone: there is no time zone"),
         ("/?q=%00", "NUL"),
-        (f"/?q={'a' * 4001}", "q: a question has 4,000 characters at most"),
+        (f"/?q={'a' * 4001}", "q: 4,000 characters are the most that can be asked for"),
     ],
 )
 def test_wrong_parameters_are_told_on_a_page(page: httpx.Client, address: str, told: str) -> None:

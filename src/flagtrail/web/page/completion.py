@@ -19,7 +19,7 @@ from flagtrail.walk import ungathered
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.answers import answered
 from flagtrail.web.page.sentence import NAMES
-from flagtrail.web.page.view import LONGEST
+from flagtrail.web.page.shell import LONGEST
 
 MOST = 12  # what is offered at once
 QUICK = 0.2  # seconds

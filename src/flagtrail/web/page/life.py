@@ -1,19 +1,20 @@
 """Reads the life of an object: a bounded number of its changes, and of a flag what they tell of each environment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from flagtrail.facts import Fact, Life
 from flagtrail.lanes import ON, RULE, VALUE, Lanes, Served
 from flagtrail.places import ANYWHERE, Place
-from flagtrail.query import Query, events
+from flagtrail.query import Query, cursor_of
 from flagtrail.state import Where, from_outside, shared, where_of
 from flagtrail.store import Store
 from flagtrail.touches import Touch, blind, touches_of
 from flagtrail.unread import Logs, logs_of
 from flagtrail.web.page.related import is_same
+from flagtrail.web.page.whose import changes
 from flagtrail.window import MILLISECOND, Window, subtract
 
 Row = Mapping[str, Any]
@@ -62,39 +63,45 @@ class Lived:
 class Read(NamedTuple):
     """The changes of an object that were looked at, oldest first; whether there are older and newer ones."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     older: bool
     newer: bool = False
 
 
 def read(store: Store, asked: Mapping[str, Any], at: datetime | None = None) -> Read:
-    """Return the newest changes of an object; those around a moment where the newest do not reach back so far.
-
-    Changes of which no project is told are among them: they may be of any.
-    """
-    anywhere = {name: value for name, value in asked.items() if name != "project"}
-    found = _read(store, anywhere, asked, at)
-    if found.rows or not (found.older or found.newer):
-        return found
-    return _read(store, asked, asked, at)  # many others have the same key
-
-
-def _read(store: Store, question: Mapping[str, Any], asked: Mapping[str, Any], at: datetime | None) -> Read:
-    newest = list(events(store, Query(**question, limit=MOST + 1)))
-    older, newer = len(newest) > MOST, False
-    rows = newest[:MOST]
+    """Return the newest changes of an object; those around a moment where the newest do not reach back so far."""
+    rows, older = changes_of(store, asked, MOST)
+    newer = ""
     if at is not None and older and rows[-1]["occurred_at"] > at:
-        before = list(events(store, Query(**question, until=at + MILLISECOND, limit=MOST // 2 + 1)))
-        after = list(events(store, Query(**question, since=at + MILLISECOND, oldest_first=True, limit=MOST // 2 + 1)))
-        older, newer = len(before) > MOST // 2, len(after) > MOST // 2
-        rows = [*reversed(after[: MOST // 2]), *before[: MOST // 2]]
+        before, older = changes_of(store, asked, MOST // 2, until=at + MILLISECOND)
+        after, newer = changes_of(store, asked, MOST // 2, since=at + MILLISECOND, oldest_first=True)
+        rows = [*reversed(after), *before]
+    return Read(rows[::-1], bool(older), bool(newer))
+
+
+def changes_of(store: Store, asked: Mapping[str, Any], most: int, **more: Any) -> tuple[list[dict[str, Any]], str]:
+    """Return the first changes of an object, and the cursor after which there are more; empty when there are none.
+
+    Those of which no project is told are among them: they may be of any. `more` are conditions as `Query` has them.
+    """
     named = {"object_key": asked["object"], "object_name": None, "object_kind": asked.get("object_kind")}
-    mine = [row for row in reversed(rows) if is_same(row, named) and _may_be_in(row, asked.get("project"))]
-    return Read(mine, older, newer)
+    project = asked.get("project")
+    questions = [Query(**asked, **more)]
+    if project is not None:
+        anywhere = {name: value for name, value in asked.items() if name != "project"}
+        questions.append(Query(**anywhere, **more, without={"project": "*"}))
+
+    def fits(row: Row) -> bool:
+        return is_same(row, named) and (project is None or row["project"] in (None, project))
+
+    found = [changes(store, question, fits, most) for question in questions]
+    rows = sorted((row for part, _ in found for row in part), key=_place, reverse=not questions[0].oldest_first)
+    is_cut = len(rows) > most or any(cursor for _, cursor in found)
+    return rows[:most], cursor_of(rows[most - 1]) if is_cut else ""
 
 
-def _may_be_in(row: Row, project: str | None) -> bool:
-    return project is None or row["project"] in (None, project)
+def _place(row: Row) -> tuple[datetime, int]:
+    return row["occurred_at"], row["number"]
 
 
 def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime | None, now: datetime) -> list[Lived]:
@@ -174,8 +181,3 @@ def _facts(life: Life, environment: str | None) -> list[tuple[str, Fact]]:
     if life.deleted or (life.made and not life.past):
         return []
     return [(name, fact) for name, fact in found if fact is not None]
-
-
-def page_of(store: Store, asked: Mapping[str, Any], limit: int, after: str | None) -> Sequence[Row]:
-    """Return a page of an object's changes, newest first, with one more than it holds if there is one."""
-    return list(events(store, replace(Query(**asked), limit=limit + 1, after=after)))

@@ -1,14 +1,14 @@
 """Reads the life of an object: a bounded number of its changes, and of a flag what they tell of each environment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from flagtrail.facts import Fact, Life
 from flagtrail.lanes import ON, RULE, VALUE, Lanes, Served
 from flagtrail.places import ANYWHERE, Place
-from flagtrail.query import Query, cursor_of
+from flagtrail.query import Query, cursor_of, events
 from flagtrail.state import Where, from_outside, shared, where_of
 from flagtrail.store import Store
 from flagtrail.touches import Touch, blind, touches_of
@@ -86,17 +86,17 @@ def changes_of(store: Store, asked: Mapping[str, Any], most: int, **more: Any) -
     """
     named = {"object_key": asked["object"], "object_name": None, "object_kind": asked.get("object_kind")}
     project = asked.get("project")
-    questions = [Query(**asked, **more)]
-    if project is not None:
-        anywhere = {name: value for name, value in asked.items() if name != "project"}
-        questions.append(Query(**anywhere, **more, without={"project": "*"}))
+    anywhere = Query(**{name: value for name, value in asked.items() if name != "project"}, **more, limit=most + 1)
 
     def fits(row: Row) -> bool:
         return is_same(row, named) and (project is None or row["project"] in (None, project))
 
-    found = [changes(store, question, fits, most) for question in questions]
-    rows = sorted((row for part, _ in found for row in part), key=_place, reverse=not questions[0].oldest_first)
-    is_cut = len(rows) > most or any(cursor for _, cursor in found)
+    if project is None or all(map(fits, events(store, anywhere))):  # few share their key with one of another project
+        return changes(store, anywhere, fits, most)
+    parts = [changes(store, replace(anywhere, **only), fits, most)
+             for only in ({"project": project}, {"without": {"project": "*"}})]  # fmt: skip
+    rows = sorted((row for part, _ in parts for row in part), key=_place, reverse=not anywhere.oldest_first)
+    is_cut = len(rows) > most or any(rest for _, rest in parts)
     return rows[:most], cursor_of(rows[most - 1]) if is_cut else ""
 
 

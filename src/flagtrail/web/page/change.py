@@ -15,12 +15,12 @@ from flagtrail.deadline import within
 from flagtrail.event import Action, ActorKind
 from flagtrail.query import Query, reading
 from flagtrail.schema import DETAIL
+from flagtrail.sentence import Sentence, Vendor, sentence, vendor_of
 from flagtrail.store import Store
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.page.difference import Difference, Part, differences, json_lines, pretty
 from flagtrail.web.page.quoting import as_markdown, as_text
 from flagtrail.web.page.related import Related, entry_of, measured_by, object_question, related
-from flagtrail.web.page.sentence import Sentence, Vendor, sentence, vendor_of
 from flagtrail.web.page.shell import Reader, page, parameters, reader_of
 from flagtrail.web.problems import Refused
 from flagtrail.when import spoken

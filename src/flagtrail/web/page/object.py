@@ -12,13 +12,14 @@ from flagtrail.completeness import completeness
 from flagtrail.deadline import within
 from flagtrail.language import spell
 from flagtrail.query import Query, cursor_of
+from flagtrail.sentence import tidy
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.asking import moment
-from flagtrail.web.page.drawing import GROUND, HEIGHT, drawn, holes, place, ticks
+from flagtrail.web.page.drawing import GROUND, HEIGHT, drawn, holes, place
 from flagtrail.web.page.life import MOST, Lived, changes_of, lives, read
-from flagtrail.web.page.sentence import tidy
+from flagtrail.web.page.scale import Scale
 from flagtrail.web.page.shell import Reader, page, parameters, reader_of
-from flagtrail.web.page.trust import trust
+from flagtrail.web.page.trust import of_answer
 from flagtrail.web.page.view import cursor, has_no_zone, short
 from flagtrail.web.problems import Refused
 
@@ -58,7 +59,7 @@ def object(request: Request, trail: Asked) -> Response:
         return page(
             request, trail, "object.html", title=tidy(newest["object_name"] or asked["key"]), here="object",
             asked={name: asked.get(name) for name in NAMES}, at=at, newest=newest, rows=rows,
-            lived=[_drawn(one, reader) for one in lived], trust=trust(known, reader),
+            lived=[_drawn(one, reader) for one in lived], trust=of_answer(known, reader),
             cut=MOST if found.older or found.newer else None, height=HEIGHT, ground=GROUND,
             older=reader.link("/object", others, after=rest) if rest else None,
             first=reader.link("/object", others) if after else None,
@@ -70,5 +71,9 @@ def object(request: Request, trail: Asked) -> Response:
 def _drawn(one: Lived, reader: Reader) -> dict[str, Any]:
     """Return the life of an object as the template draws it."""
     lanes = [drawn(lane, one.window, reader) for lane in one.lanes]
-    told = {"holes": holes(one.holes, one.window), "ticks": ticks(one.window, reader), "at": place(one.at, one.window)}
+    told = {
+        "holes": holes(one.holes, one.window),
+        "ticks": Scale(one.window, reader.zone).ticks(),
+        "at": place(one.at, one.window),
+    }
     return {"life": one, "lanes": lanes, **told}

@@ -9,12 +9,12 @@ from fastapi.responses import RedirectResponse, Response
 
 from flagtrail.deadline import within
 from flagtrail.query import cursor_of
+from flagtrail.sentence import tidy, who_of
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.asking import complete, moment
 from flagtrail.web.page.doing import FIELDS, SHOWN, by_day, by_hour, groups, identities, timeline
-from flagtrail.web.page.sentence import tidy, who_of
 from flagtrail.web.page.shell import page, parameters, reader_of
-from flagtrail.web.page.trust import trust
+from flagtrail.web.page.trust import of_answer
 from flagtrail.web.page.view import cursor, has_no_zone, short
 from flagtrail.web.page.whose import changes, is_whose, question_of
 from flagtrail.web.problems import Refused
@@ -56,7 +56,7 @@ def person(request: Request, trail: Asked) -> Response:
         days = groupby(shown, lambda row: reader.local(row["occurred_at"]).date())
         names = identities(known)
         return page(
-            request, trail, "person.html", title=tidy(name), here="person", since=since, trust=trust(told, reader),
+            request, trail, "person.html", title=tidy(name), here="person", since=since, trust=of_answer(told, reader),
             span=span, spans=[(each, reader.link("/person", others, since=each)) for each in SPANS],
             kinds=sorted({row["actor_kind"] for row in known}), vendors=sorted({row["vendor"] for row in known}),
             identities=names[:SHOWN], other_identities=names[SHOWN:], counted=len(counted), more=bool(more),

@@ -14,11 +14,11 @@ from fastapi.responses import RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from flagtrail import __version__
+from flagtrail.sentence import sentence, vendor_of
 from flagtrail.web.access import Trail
 from flagtrail.web.page import static
 from flagtrail.web.page.gzipped import answered
 from flagtrail.web.page.returning import asking
-from flagtrail.web.page.sentence import sentence, vendor_of
 from flagtrail.web.page.sign import sign
 from flagtrail.web.page.wording import served_in_words
 from flagtrail.web.problems import Refused

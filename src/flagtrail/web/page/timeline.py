@@ -17,7 +17,7 @@ from flagtrail.web.page.chart import Chart, chart, said
 from flagtrail.web.page.facets import chips, groups
 from flagtrail.web.page.ranges import Way, beginnings, ways
 from flagtrail.web.page.shell import Reader, link, page, reader_of
-from flagtrail.web.page.trust import trust
+from flagtrail.web.page.trust import of_answer
 from flagtrail.web.page.view import LANES, View, short, view
 from flagtrail.web.problems import Refused
 
@@ -59,7 +59,7 @@ def _shown(asked: View, found: Answer, drawn: Chart, trail: Trail) -> dict[str, 
         "found": found,
         "chart": drawn,
         "groups": groups(asked, found, drawn, trail),
-        "trust": trust(found.told, reader),
+        "trust": of_answer(found.told, reader),
         "days": days,
         "ways": ways(asked, found),
         "said": said,

@@ -122,10 +122,14 @@ def who_of(row: Mapping[str, Any]) -> str:
     return named or _nobody(row["actor_kind"])
 
 
-@lru_cache(maxsize=4096)
 def tidy(text: str, longest: int = LONGEST_NAME) -> str:
     """Return a text on one line, without signs that nobody sees or that turn others around, and not too long."""
-    seen = (sign if unicodedata.category(sign)[0] != "C" or sign in JOINERS else " " for sign in text[: 8 * longest])
+    return _tidy(text[: 8 * longest], longest)
+
+
+@lru_cache(maxsize=4096)
+def _tidy(text: str, longest: int) -> str:
+    seen = (sign if unicodedata.category(sign)[0] != "C" or sign in JOINERS else " " for sign in text)
     told = " ".join("".join(seen).split())
     return told if len(told) <= longest else told[: longest - 1].rstrip() + "…"
 

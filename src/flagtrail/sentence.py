@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -114,6 +114,22 @@ def sentence(row: Mapping[str, Any]) -> Sentence:
         after += _to(row)
     what = f"{before}{object}{after}".strip()
     return Sentence(who, what, more, _where(what, place, kind, name), before, object, after)
+
+
+def together(rows: Sequence[Mapping[str, Any]], *, and_more: bool = False) -> Sentence | None:
+    """Return in one sentence that somebody did the same to several objects; None when their own sentences say more."""
+    told = [sentence(row) for row in rows]
+    kind = rows[0]["object_kind"] or ""
+    phrase = _phrase(kind, rows[0]["action"])
+    if phrase is None or any(each.after or each.more or not each.object for each in told):
+        return None
+    before, _, after = phrase.partition("{}")
+    several = f"{len(rows)} {_several(KINDS.get(kind) or _spaced(kind) or 'object')}{' and maybe more' * and_more}"
+    return Sentence(told[0].who, f"{before}{several}{after}", None, told[0].where, before, several, after)
+
+
+def _several(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
 
 
 def who_of(row: Mapping[str, Any]) -> str:

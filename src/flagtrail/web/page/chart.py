@@ -172,7 +172,7 @@ def _cut(heights: Iterable[int]) -> int | None:
     ranked = sorted(heights)
     if not ranked:
         return None
-    usual = ranked[int(len(ranked) * USUAL)]
+    usual = ranked[max(0, min(int(len(ranked) * USUAL), len(ranked) - 2))]  # of a few bars, the highest is not usual
     return 2 * usual if ranked[-1] > HIGH * usual else None
 
 

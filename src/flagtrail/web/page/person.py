@@ -12,6 +12,7 @@ from flagtrail.query import cursor_of
 from flagtrail.sentence import tidy, who_of
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.asking import complete, moment
+from flagtrail.web.page.bursts import folded
 from flagtrail.web.page.doing import FIELDS, SHOWN, by_day, by_hour, groups, identities, timeline
 from flagtrail.web.page.shell import page, parameters, reader_of
 from flagtrail.web.page.trust import of_answer
@@ -53,7 +54,8 @@ def person(request: Request, trail: Asked) -> Response:
             raise Refused(404, "no change in the trail was made by them; the timeline's search finds names")
         others = {name: text for name, text in asked.items() if name != "after"}
         name = trail.people.person(known[0]).name.strip() or who_of(known[0])
-        days = groupby(shown, lambda row: reader.local(row["occurred_at"]).date())
+        entries = folded(shown, reader, before=after is not None, after=bool(rest))
+        days = groupby(entries, lambda entry: reader.local(entry.ends[0]).date())
         names = identities(known)
         return page(
             request, trail, "person.html", title=tidy(name), here="person", since=since, trust=of_answer(told, reader),
@@ -62,7 +64,7 @@ def person(request: Request, trail: Asked) -> Response:
             identities=names[:SHOWN], other_identities=names[SHOWN:], counted=len(counted), more=bool(more),
             groups=[(title, groups(counted, field, reader, meant, span)) for title, field in FIELDS],
             by_day=by_day(counted, since, now, reader), by_hour=by_hour(counted, reader),
-            days=[(day, list(rows)) for day, rows in days], timeline=timeline(reader, meant, span),
+            days=[(day, list(of_day)) for day, of_day in days], timeline=timeline(reader, meant, span),
             older=reader.link("/person", others, after=rest) if rest else None,
             first=reader.link("/person", others) if after else None,
         )  # fmt: skip

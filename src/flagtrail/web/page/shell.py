@@ -1,8 +1,9 @@
 """Draws what every page has: its reader's zone and theme, the sign of trust, the head, and errors as pages."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -26,6 +27,7 @@ from flagtrail.window import iso
 
 ZONE, THEME = "flagtrail_zone", "flagtrail_theme"  # cookies, set by the page's own script; they hold no secret
 THEMES = ("light", "dark")
+INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
 LONGEST = 4000  # characters of a parameter
 # Trusted types: no script of the page can turn a text into markup, whatever it does with it.
 POLICY = (
@@ -54,6 +56,14 @@ class Reader:
         """Return an address of another view, as `link` does, which shows its times in the same zone."""
         said = {name: value for name, value in {**(values or {}), **more}.items() if name != "zone"}
         return link(path, said, zone=self.asked_zone)
+
+    def retold(self, text: str) -> str:
+        """Return a text in which each instant that stands in UTC is told in the reader's zone."""
+        return INSTANT.sub(lambda found: f"{self.local(datetime.fromisoformat(found[0])):%d %b %Y %H:%M:%S}", text)
+
+    def change(self, id: str) -> str:
+        """Return the address of one change, by its id."""
+        return self.link(f"/event/{id}")
 
 
 def reader_of(request: Request) -> Reader:
@@ -115,6 +125,7 @@ def _templates() -> Environment:
         vendor_of=vendor_of,
         sentence=sentence,
         words=served_in_words,
+        second=timedelta(seconds=1),
     )
     made.filters.update(iso=iso, count=lambda number: f"{number:,}")
     return made

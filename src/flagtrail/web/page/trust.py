@@ -80,9 +80,10 @@ def of_trail(found: Completeness, streams: Sequence[StreamStatus], now: datetime
     judged = judge(found, now)
     said = list(_problems(found, now, reader))
     if judged.level == "good" and judged.until:
-        since = f"{reader.local(found.windows[-1].since):%d %b %Y}"
+        first = reader.local(found.windows[-1].since)
+        since = f"{first.day} {first:%b %Y}"
         verified = f"{percent(found.verified_share)} of it verified"
-        sentence = f"Complete from {since} to {clock(judged.until, reader.zone)}, {verified}."
+        sentence = f"Complete from {since} to {until(judged.until, reader)}, {verified}."
     elif judged.level == "warning":
         sentence = f"Complete, but for {' and '.join(said)}."
     else:
@@ -92,7 +93,7 @@ def of_trail(found: Completeness, streams: Sequence[StreamStatus], now: datetime
     numbers = [
         ("covered", percent(share)),
         ("verified", percent(found.verified_share)),
-        ("gaps", f"{found.gaps:,}"),
+        ("gap" if found.gaps == 1 else "gaps", f"{found.gaps:,}"),
         ("streams", f"{len(streams):,}"),
         ("changes", f"{events:,}"),
         ("last look", _last_look(streams, now)),
@@ -128,7 +129,7 @@ def _more(found: Completeness, reader: Reader) -> list[str]:
     told = []
     whole = found.windows
     if whole and not found.is_trusted:
-        ends = (f"{reader.local(whole[-1].since):%d %b %Y %H:%M}", clock(whole[-1].until, reader.zone))
+        ends = (_at(whole[-1].since, reader), until(whole[-1].until, reader))
         told.append(f"The newest time in which nothing is missing: {ends[0]} to {ends[1]}.")
     if found.settled_until:
         told.append(f"What is younger than {clock(found.settled_until, reader.zone)} may still appear at the vendors.")
@@ -137,6 +138,13 @@ def _more(found: Completeness, reader: Reader) -> list[str]:
     return told
 
 
+def until(instant: datetime, reader: Reader) -> str:
+    """Return up to when something was, so that it can be read after another day: today's times say so."""
+    told = clock(instant, reader.zone)
+    return f"{told} today" if len(told) == len("00:00") else told
+
+
 def _last_look(streams: Sequence[StreamStatus], now: datetime) -> str:
     looks = [stream.state.succeeded_at for stream in streams if stream.state.succeeded_at]
-    return f"{spoken(now - max(looks))} ago" if looks else "never"
+    passed = spoken(now - max(looks)) if looks else ""
+    return f"{passed} ago" if passed not in ("", "0s") else "just now" if looks else "never"

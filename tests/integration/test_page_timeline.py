@@ -352,3 +352,13 @@ def test_what_was_made_at_once_is_told_as_one_and_named_whole(tmp_path: Path) ->
     assert (first + second).count("from 4 to 5") == 1, "what was changed otherwise keeps a sentence of its own"
     assert "held" in first + second
     assert "provisional" in first + second
+
+
+def test_a_time_that_ends_now_stays_so_and_nothing_is_later(page: httpx.Client) -> None:
+    for where in ({}, {"since": "2d"}, {"since": "all"}):
+        ways = re.search(r'<nav class="ways".*?</nav>', got(page, **where), re.DOTALL)
+        assert ways
+        assert 'data-key="way Later"' not in ways[0]
+        zoomed = re.search(r'href="([^"]*)"[^>]*data-key="way Zoom in"', ways[0])
+        assert zoomed
+        assert "until" not in asked(unescape(zoomed[1])), "who zooms in still sees what happens now"

@@ -102,6 +102,7 @@ def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict
         "relative": relative, "headline": _headline(found, wanted, known=not unread),
         "earlier": wanted.link(at=iso(wanted.at - wanted.before)),
         "later": wanted.link(at=iso(min(wanted.at + wanted.before, now))) if now - wanted.at > AHEAD else None,
+        "wider": [span for span in SPANS if parse_span(span) > wanted.before],
         "more": wanted.link(limit=MOST) if wanted.limit < min(MOST, len(found.suspects)) else None,
     }  # fmt: skip
 

@@ -20,6 +20,7 @@ from flagtrail.window import MILLISECOND, Window, subtract
 Row = Mapping[str, Any]
 MOST = 300  # changes of one object that are looked at
 MOST_OUTSIDE = 50  # changes of each kind that may have changed it and are not about it
+MOST_LANES = 12  # environments that are seen without a click
 MOST_TOLD = 150  # changes up to which every place of a flag is worked out, and not only what it serves
 OFF = ("offVariation",)
 
@@ -45,7 +46,8 @@ class State(NamedTuple):
 class Lived:
     """An object in one place over a window of time: its changes (oldest first), lanes, and what it was at a moment.
 
-    `holes` are the times that were not read, `in_part` whether only a part of its log is read.
+    `holes` are the times that were not read, `in_part` whether only a part of its log is read; `read_until` is
+    None when none of it was.
     """
 
     where: Where
@@ -55,6 +57,7 @@ class Lived:
     holes: Sequence[Window]
     at: datetime
     in_part: bool
+    read_until: datetime | None
     exists: Fact | None
     states: Sequence[State]
     others: Sequence[Fact]
@@ -121,7 +124,7 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
     vague = [row for row in found.rows if where_of(row) != where and row["project"] is None]
     read = [logs(mine[0]["source"], log) for log in sorted({row["stream"] for row in mine})]
     covered = _inside(shared([log.covered for log in read]), mine, found)
-    window = _window(mine, now)
+    window, until = _window(mine, now), covered[-1].until if covered else None
     if at is None:
         at = max(min(now, covered[-1].until - MILLISECOND), mine[-1]["occurred_at"]) if covered else now
     lanes, exists, states, others = [], None, list[State](), list[Fact]()
@@ -135,6 +138,8 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
         for key in told.environments():
             rows = [row for row in mine if _concerns(row, key)]
             lanes.append(Lane(key, names.get(key, key), told.served(key), rows))
+        if len(lanes) > MOST_LANES:  # those that are seen at once are those that changed last
+            lanes.sort(key=lambda lane: [row["occurred_at"] for row in lane.rows[-1:]], reverse=True)
         life = Life(mine, at, covered, outside)
         exists = life.exists()
         states = [State(lane.environment or "", lane.name, _facts(life, lane.environment)) for lane in lanes]
@@ -146,7 +151,7 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
     if rest:
         lanes.append(Lane(None, f"The {(mine[0]['object_kind'] or 'object').replace('_', ' ')}", (), rest))
     in_part = any(log.in_part for log in read)
-    return Lived(where, mine, window, lanes, subtract(window, covered), at, in_part, exists, states, others)
+    return Lived(where, mine, window, lanes, subtract(window, covered), at, in_part, until, exists, states, others)
 
 
 def _inside(covered: Sequence[Window], rows: Sequence[Row], found: Read) -> list[Window]:

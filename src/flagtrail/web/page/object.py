@@ -16,7 +16,7 @@ from flagtrail.sentence import tidy
 from flagtrail.web.access import Asked, reads
 from flagtrail.web.asking import moment
 from flagtrail.web.page.drawing import GROUND, HEIGHT, drawn, holes, place
-from flagtrail.web.page.life import MOST, Lived, changes_of, lives, read
+from flagtrail.web.page.life import MOST, MOST_LANES, Lived, changes_of, lives, read
 from flagtrail.web.page.scale import Scale
 from flagtrail.web.page.shell import Reader, page, parameters, reader_of
 from flagtrail.web.page.trust import of_answer
@@ -60,7 +60,7 @@ def object(request: Request, trail: Asked) -> Response:
             request, trail, "object.html", title=tidy(newest["object_name"] or asked["key"]), here="object",
             asked={name: asked.get(name) for name in NAMES}, at=at, newest=newest, rows=rows,
             lived=[_drawn(one, reader) for one in lived], trust=of_answer(known, reader),
-            cut=MOST if found.older or found.newer else None, height=HEIGHT, ground=GROUND,
+            cut=MOST if found.older or found.newer else None, height=HEIGHT, ground=GROUND, most_lanes=MOST_LANES,
             older=reader.link("/object", others, after=rest) if rest else None,
             first=reader.link("/object", others) if after else None,
             now_at=reader.link("/object", others, at=None) if at else None,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from flagtrail.deadline import within
+from flagtrail.event import ActorKind
 from flagtrail.query import cursor_of
 from flagtrail.sentence import tidy, who_of
 from flagtrail.web.access import Asked, reads
@@ -60,7 +61,8 @@ def person(request: Request, trail: Asked) -> Response:
         return page(
             request, trail, "person.html", title=tidy(name), here="person", since=since, trust=of_answer(told, reader),
             span=span, spans=[(each, reader.link("/person", others, since=each)) for each in SPANS],
-            kinds=sorted({row["actor_kind"] for row in known}), vendors=sorted({row["vendor"] for row in known}),
+            kinds=sorted({row["actor_kind"] for row in known} - {ActorKind.UNKNOWN}),
+            vendors=sorted({row["vendor"] for row in known}),
             identities=names[:SHOWN], other_identities=names[SHOWN:], counted=len(counted), more=bool(more),
             groups=[(title, groups(counted, field, reader, meant, span)) for title, field in FIELDS],
             by_day=by_day(counted, since, now, reader), by_hour=by_hour(counted, reader),

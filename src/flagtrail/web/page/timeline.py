@@ -21,6 +21,7 @@ from flagtrail.web.page.shell import Reader, link, page, reader_of
 from flagtrail.web.page.trust import of_answer
 from flagtrail.web.page.view import LANES, View, short, view
 from flagtrail.web.problems import Refused
+from flagtrail.window import from_ms, to_ms
 
 PART = "flagtrail-part"  # a header: only this part of the page is wanted
 LINKED = 12_000  # characters of all links on the chart: with more, its spans are no links
@@ -38,7 +39,8 @@ class Pane(NamedTuple):
 def timeline(request: Request, trail: Asked) -> Response:
     """Return the page."""
     reader = reader_of(request)
-    asked = view(request, reader, datetime.now(UTC))
+    now = from_ms(to_ms(datetime.now(UTC)))  # as windows are: what ends now is to be seen as such
+    asked = view(request, reader, now)
     told: dict[str, Any] = {
         "view": asked,
         "pane": _pane(trail, asked, reader),

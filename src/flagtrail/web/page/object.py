@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -59,7 +59,7 @@ def object(request: Request, trail: Asked) -> Response:
         return page(
             request, trail, "object.html", title=tidy(newest["object_name"] or asked["key"]), here="object",
             asked={name: asked.get(name) for name in NAMES}, at=at, newest=newest, rows=rows,
-            lived=[_drawn(one, reader) for one in lived], trust=of_answer(known, reader),
+            lived=[_drawn(one, reader, others) for one in lived], trust=of_answer(known, reader),
             cut=MOST if found.older or found.newer else None, height=HEIGHT, ground=GROUND, most_lanes=MOST_LANES,
             older=reader.link("/object", others, after=rest) if rest else None,
             first=reader.link("/object", others) if after else None,
@@ -68,12 +68,14 @@ def object(request: Request, trail: Asked) -> Response:
         )  # fmt: skip
 
 
-def _drawn(one: Lived, reader: Reader) -> dict[str, Any]:
-    """Return the life of an object as the template draws it."""
+def _drawn(one: Lived, reader: Reader, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Return the life of an object as the template draws it, and where it is shown as of what was read last."""
+    last = one.read_until and one.read_until - timedelta(seconds=1)
+    as_read = reader.link("/object", asked, at=short(last)) if last else None
     lanes = [drawn(lane, one.window, reader) for lane in one.lanes]
     told = {
         "holes": holes(one.holes, one.window),
         "ticks": Scale(one.window, reader.zone).ticks(),
         "at": place(one.at, one.window),
     }
-    return {"life": one, "lanes": lanes, **told}
+    return {"life": one, "lanes": lanes, "as_read": as_read, **told}

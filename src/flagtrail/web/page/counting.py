@@ -14,7 +14,7 @@ from flagtrail.web.page.answer import Answer, Row
 from flagtrail.web.page.axis import Axis
 from flagtrail.web.page.view import SIZE, View
 
-QUICK = 0.2  # seconds for counting by the tables of counts, before the newest changes alone are counted
+QUICK = 0.12  # seconds for counting by the tables of counts, before the newest changes alone are counted
 HASTY = 0.05  # seconds for counting one by one: what is not counted by then would take far longer
 TOO_MANY = 20_000  # changes that are not counted one by one before a page is shown
 Counts = Mapping[tuple[int, Any], int]

@@ -94,10 +94,11 @@ def changes_of(store: Store, asked: Mapping[str, Any], most: int, **more: Any) -
     def fits(row: Row) -> bool:
         return is_same(row, named) and (project is None or row["project"] in (None, project))
 
-    if project is None or all(map(fits, events(store, anywhere))):  # few share their key with one of another project
-        return changes(store, anywhere, fits, most)
-    parts = [changes(store, replace(anywhere, **only), fits, most)
-             for only in ({"project": project}, {"without": {"project": "*"}})]  # fmt: skip
+    rows = list(events(store, anywhere))
+    if all(map(fits, rows)):  # few share their key with one of another project
+        return rows[:most], cursor_of(rows[most - 1]) if len(rows) > most else ""
+    only: list[dict[str, Any]] = [{}] if project is None else [{"project": project}, {"without": {"project": "*"}}]
+    parts = [changes(store, replace(anywhere, **each), fits, most) for each in only]
     rows = sorted((row for part, _ in parts for row in part), key=_place, reverse=not anywhere.oldest_first)
     is_cut = len(rows) > most or any(rest for _, rest in parts)
     return rows[:most], cursor_of(rows[most - 1]) if is_cut else ""

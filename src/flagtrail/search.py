@@ -57,6 +57,7 @@ HELD = {
 # each of them up costs as much then as to walk along time until some are met.
 WORTH = 10
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
+REMEMBERED = 300  # characters of texts whose words and marks are kept for the next event: longer ones are of one event
 FIRST = "\ue000"  # begins a mark that is no word
 MORE = 4  # times as many events are worth putting together, so that fewer have to be looked at
 FREQUENT_FROM = 0.03  # share of events with a word; of words that it does not know, PostgreSQL expects 0.02
@@ -67,15 +68,25 @@ def mark(name: str, value: str) -> str:
     return FIRST + name[0] + blake2b(f"{name}{BETWEEN}{value.lower()}".encode(), digest_size=5).hexdigest()
 
 
-@lru_cache(maxsize=4096)
 def marks(names: tuple[str, ...], values: tuple[str | None, ...]) -> str:
     """Return the marks of an event that has values in some columns."""
+    if sum(len(value) for value in values if value) > REMEMBERED:
+        return _marks.__wrapped__(names, values)
+    return _marks(names, values)
+
+
+@lru_cache(maxsize=4096)
+def _marks(names: tuple[str, ...], values: tuple[str | None, ...]) -> str:
     return " ".join(mark(name, value) for name, value in zip(names, values, strict=True) if value)
 
 
-@lru_cache(maxsize=4096)
 def told(text: str) -> str:
-    """Return the words of a text that stands in many events."""
+    """Return the words of a text; of a short one, which may stand in many events, they are remembered."""
+    return _told(text) if len(text) <= REMEMBERED else _told.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _told(text: str) -> str:
     return " ".join(words(text))
 
 

@@ -231,3 +231,20 @@ def test_on_a_phone_the_pane_lies_over_the_page(visit: Open) -> None:
     expect(page.locator("#pane")).to_be_hidden()
     assert not page.locator(".columns").evaluate("(one) => one.inert")
     expect(page.get_by_text(NAME).first).to_be_visible()
+
+
+def test_what_was_made_at_once_is_walked_and_opened_by_keys(visit: Open, store: Store) -> None:
+    for number in range(5):
+        happened(store, f"burst-{number}")
+    page = visit("/?since=1h&q=object:burst-*")
+    burst = page.locator(".burst")
+    expect(burst).to_contain_text("Ana Silva turned on 5 flags in Production")
+    each = burst.locator(".change")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(each.nth(1).get_by_role("link")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#pane .one")).to_have_attribute("data-id", str(each.nth(1).get_attribute("data-id")))
+    expect(each.nth(1)).to_have_class(re.compile("chosen"))
+    page.keyboard.press("Escape")
+    expect(each.nth(1).get_by_role("link")).to_be_focused()

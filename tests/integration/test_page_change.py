@@ -2,70 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from flagtrail.event import Ref
 from flagtrail.people import People, PersonSettings
 from flagtrail.query import Query, events
-from flagtrail.rows import Reading
-from flagtrail.schema import EVENT
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
 from flagtrail.web.app import app
-from flagtrail.window import Window
-from tests.serving import LOG, START, event, fill
-
-HOSTILE = "<img src=x onerror=alert(1)>\u202e\"'{{7*7}}</textarea></script>"
-CONFIG = [
-    {"path": "environments.production.fallthrough", "before": {"true": "5%", "false": "95%"}, "after": True},
-    {"path": "environments.production.rules[Guides].clauses[1]", "before": None,
-     "after": {"attribute": "email", "op": "endsWith", "values": ["@x.example"]}},
-    {"path": "environments.production.rules[2]", "before": None,
-     "after": {"clauses": ["user email endsWith @x.example", "user plan not in gold, silver"], "serve": True}},
-    {"path": "tags", "before": {"removed": ["old"]}, "after": {"added": ["new"]}},
-    {"path": "description", "before": "Shows the old checkout to everybody", "after": "Shows the new checkout to some"},
-    {"path": "custom", "before": {"a": 1}, "after": {"a": 2}},
-    {"path": "apiKey", "before": "(secret)", "after": "(another secret)"},
-    {"path": "…", "before": None, "after": "and 3 more changes, in the record"},
-]  # fmt: skip
-
-
-def fill_more(store: Store) -> None:
-    """Store a trail with a rich change, its revision, a save, a rollback, a hostile one, and one of another vendor."""
-    fill(store)
-    at = START + timedelta(hours=12)
-    rich = event(
-        900, occurred_at=at, action="rollout_changed", changes=CONFIG, object_key="rich", environment="production",
-        environment_name="Production", url="https://vendor.example/flag", comment="As agreed", change_set="s1",
-    )  # fmt: skip
-    mate = event(901, occurred_at=at + timedelta(minutes=2), object_key="mate", change_set="s1")
-    off = event(902, occurred_at=at, object_key="pair", action="turned_off", environment="production",
-                changes=[{"path": "environments.production.on", "before": True, "after": False}])  # fmt: skip
-    on = event(903, occurred_at=at + timedelta(minutes=5), object_key="pair", action="turned_on",
-               environment="production",
-               changes=[{"path": "environments.production.on", "before": False, "after": True}])  # fmt: skip
-    names = (
-        "actor_name", "actor_email", "object_key", "object_name", "project", "environment", "environment_name",
-        "comment", "summary", "location", "vendor_action", "action",
-    )  # fmt: skip
-    hostile: dict[str, Any] = dict.fromkeys(names, HOSTILE)
-    changes = [{"path": HOSTILE, "before": HOSTILE, "after": {HOSTILE: HOSTILE}}]
-    hostile |= {"changes": changes, "impact": {"size": HOSTILE}, "url": "javascript:alert(1)"}
-    bad = event(904, occurred_at=at, **hostile)
-    effect = event(905, vendor_id="f9", occurred_at=at, related_event=Ref(LOG, "e900"), object_key="rich",
-                   impact={"size": "medium", "percentage": 34.0})  # fmt: skip
-    page = [(one, {"_id": one.vendor_id, "n": 1, HOSTILE: HOSTILE}) for one in (rich, mate, off, on, bad)]
-    store.add("acme", "launchdarkly", [Reading(LOG, page)])
-    store.add("acme", "launchdarkly", [Reading(LOG, [(rich, {"_id": "e900", "n": 2})])])
-    store.add("acme", "launchdarkly", [Reading("flag_events[web/production]", [(effect, {"_id": "f9"})])])
-    other = event(906, actor_email=None, actor_name="Ada L.", object_key="elsewhere")
-    store.add("cat", "configcat", [Reading("audit_log[1]", [(other, {"auditLogId": 1})],
-                                           covers=Window(START, START + timedelta(days=1)))])  # fmt: skip
+from tests.changes import fill_more, id_of
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -85,12 +33,6 @@ def client(store: Store) -> TestClient:
     """Somebody who reads pages."""
     people = People([PersonSettings(email="ada@example.com", name="Ada Lovelace", also=["Ada L."])])
     return TestClient(app(store, ServeSettings(), ("acme", "cat"), people), raise_server_exceptions=True)
-
-
-def id_of(store: Store, vendor_id: str) -> str:
-    """Return the id of an event by the vendor's."""
-    with store.engine.connect() as connection:
-        return str(connection.execute(EVENT.select().where(EVENT.c.vendor_id == vendor_id)).mappings().one()["id"])
 
 
 def text_of(html: str) -> str:
@@ -167,16 +109,50 @@ def test_an_object_is_told_over_time_and_at_a_moment(client: TestClient) -> None
     assert "production Switch on since" in after
 
 
-def test_pages_of_an_object_hold_every_change_once(client: TestClient, store: Store) -> None:
-    path, found = "/person?who=ada@example.com&since=2026-02-01", list[str]()
+def listed(client: TestClient, path: str) -> list[str]:
+    """Return the ids of all changes that a list has on its pages."""
+    found = list[str]()
     while path:
         html = client.get(path).text
         found += re.findall(r'<li class="change[^>]*data-id="(\w+)"', html)
         after = re.search(r'href="([^"]*)" rel="next"', html)
-        path = after[1].replace("&amp;", "&") if after else ""
+        path = unescape(after[1]) if after else ""
+    return found
+
+
+def test_pages_of_a_person_hold_every_change_once(client: TestClient, store: Store) -> None:
     mine = [row["id"] for row in events(store, Query(limit=0)) if row["actor_name"] in ("Ada Lovelace", "Ada L.")]
-    assert found == mine
-    assert len(found) > 100
+    assert listed(client, "/person?who=ada@example.com&since=2026-02-01T00:00Z") == mine
+    assert len(mine) > 100
+
+
+@pytest.mark.parametrize("at", ["", "&at=2026-03-01T00:40Z"])
+def test_pages_of_an_object_hold_every_change_once_those_of_no_project_too(
+    client: TestClient, store: Store, at: str
+) -> None:
+    rows = list(events(store, Query(object="shared", limit=0)))
+    mine = [row["id"] for row in rows if row["project"] in ("web", None)]
+    assert len(mine) > 2 * 50
+    assert listed(client, f"/object?source=acme&project=web&kind=flag&key=shared{at}") == mine
+    assert listed(client, f"/object?source=acme&kind=flag&key=shared{at}") == [row["id"] for row in rows]
+
+
+def test_what_is_left_out_is_told_with_the_way_to_it(client: TestClient, store: Store) -> None:
+    html = client.get(f"/event/{id_of(store, 'e1100')}").text
+    ways = [unescape(each) for each in re.findall(r'There are more: <a href="([^"]*)"', html)]
+    assert len(ways) == 3, "of the same object before and after, and by the same person"
+    shown = [client.get(way) for way in ways]
+    assert all(page.status_code == 200 for page in shown)
+    assert "121 changes" not in text_of(shown[2].text)
+    person = text_of(client.get("/person?who=grace@example.com&since=3650d").text)
+    assert "and 9 more names and ids" in person, "20 names and an address, 12 of them shown"
+
+
+def test_a_list_says_how_far_it_can_be_trusted(client: TestClient) -> None:
+    for path in ("/object?key=pair", "/person?who=ada@example.com&since=2026-02-01T00:00Z"):
+        html = client.get(path).text
+        assert 'class="trust trust-' in html
+        assert "That is all" not in html
 
 
 def test_a_person_is_one_at_all_vendors(client: TestClient) -> None:

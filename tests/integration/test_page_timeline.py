@@ -15,7 +15,7 @@ import pytest
 from flagtrail.rows import Reading
 from flagtrail.store import Store
 from flagtrail.web.page import answer, counting
-from tests.serving import COUNT, LOG, event, fill, served
+from tests.serving import COUNT, LOG, START, event, fill, served
 
 WHOLE = {"since": "2026-03-01", "until": "2026-03-03"}
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}'
@@ -87,7 +87,7 @@ def test_pages_show_every_change_once_by_day(page: httpx.Client) -> None:
         text = page.get(unescape(older[1])).text
         assert "Newest</a>" in text
     assert len(found) == len(set(found)) == COUNT + 1
-    assert re.findall(r'class="day">(.*?)</h2>', text) == ["Sunday 01 March 2026"]
+    assert re.findall(r'class="day">(.*?)</h2>', text) == ["Sunday, 1 March 2026"]
 
 
 def test_the_chart_and_each_facet_count_what_the_api_counts(page: httpx.Client) -> None:
@@ -149,7 +149,7 @@ def test_a_question_that_is_not_understood_stays_in_the_box_with_its_place(page:
         ("/?q=a&q=b", "q: stands there twice"),
         ("/?zone=Mars/North", "zone: there is no time zone"),
         ("/?q=%00", "NUL"),
-        (f"/?q={'a' * 4001}", "q: a question has 4,000 characters at most"),
+        (f"/?q={'a' * 4001}", "q: 4,000 characters are the most that can be asked for"),
     ],
 )
 def test_wrong_parameters_are_told_on_a_page(page: httpx.Client, address: str, told: str) -> None:
@@ -322,3 +322,43 @@ def test_pages_of_a_time_that_was_chosen_back_from_a_moment_hold_every_change(pa
         text = page.get(unescape(older[1])).raise_for_status().text
         found += ids(text)
     assert len(found) == len(set(found)) == expected
+
+
+def test_what_was_made_at_once_is_told_as_one_and_named_whole(tmp_path: Path) -> None:
+    at = START + timedelta(hours=3)
+    flags = [event(n, object_key=f"flag-{n}", action="archived", occurred_at=at, actor_name="terraform",
+                   environment="production", comment="apply 7") for n in range(70)]  # fmt: skip
+    others = [
+        event(100, object_key="seen", action="archived", occurred_at=at, actor_name="terraform", comment="apply 8"),
+        event(101, object_key="held", action="archived", occurred_at=at, actor_name="terraform", comment="apply 7",
+              provisional=True),
+        *(event(200 + n, object_key=f"value-{n}", action="value_changed", occurred_at=at - timedelta(hours=1),
+                changes=[{"path": "value", "before": n, "after": n + 1}]) for n in range(5)),
+    ]  # fmt: skip
+    with Store(url := f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        page = [(each, {"_id": each.vendor_id}) for each in (*flags, *others)]
+        store.add("acme", "launchdarkly", [Reading(LOG, page)])
+    with served(url) as client:
+        first = got(client, since="all")
+        second = client.get(unescape(re.findall(r'rel="next" href="([^"]+)"', first)[0])).text
+    bursts = [re.findall(r'<ol class="burst-of" aria-label="([^"]*)"', text) for text in (first, second)]
+    assert all("terraform archived" in told and "flags and maybe more in production" in told
+               for told in (bursts[0][-1], bursts[1][0]))  # fmt: skip
+    shown = re.findall(r'data-id="(\w+)"', first + second)
+    assert len(shown) == len(set(shown)) == len(flags) + len(others), "what is told as one is still there, each once"
+    for text in (first, second):
+        singles = re.findall(r'<li class="change action-.*?</li>', text, re.DOTALL)
+        assert not any("flag-" in one for one in singles)
+    assert (first + second).count("from 4 to 5") == 1, "what was changed otherwise keeps a sentence of its own"
+    assert "held" in first + second
+    assert "provisional" in first + second
+
+
+def test_a_time_that_ends_now_stays_so_and_nothing_is_later(page: httpx.Client) -> None:
+    for where in ({}, {"since": "2d"}, {"since": "all"}):
+        ways = re.search(r'<nav class="ways".*?</nav>', got(page, **where), re.DOTALL)
+        assert ways
+        assert 'data-key="way Later"' not in ways[0]
+        zoomed = re.search(r'href="([^"]*)"[^>]*data-key="way Zoom in"', ways[0])
+        assert zoomed
+        assert "until" not in asked(unescape(zoomed[1])), "who zooms in still sees what happens now"

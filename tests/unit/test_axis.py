@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from flagtrail.web.page.axis import DAY, HOUR, MOST, SECOND, Axis, axis
+from flagtrail.web.page.axis import MOST, Axis, axis
+from flagtrail.web.page.scale import DAY, HOUR, SECOND
 from flagtrail.web.page.view import PRESETS
 from flagtrail.window import EPOCH, Window
 
@@ -27,7 +28,7 @@ def test_a_time_is_divided_into_even_spans_without_holes(length: timedelta, zone
         assert (found.edges[0], found.edges[-1]) == (found.window.since, found.window.until)
         assert all(first < second for first, second in pairwise(found.edges))
         assert 25 <= len(found.edges) - 1 <= MOST + 3
-        assert 2 <= len(found.ticks) <= 10
+        assert 2 <= len(found.scale.ticks()) <= 10
         assert not any((edge - EPOCH) % found.fine for edge in found.edges[1:-1])
         for span, (first, last) in enumerate(pairwise(found.edges)):
             assert found.span_of(first) == found.span_of(last - timedelta(microseconds=1)) == span
@@ -48,4 +49,4 @@ def test_what_lies_beyond_an_end_belongs_to_the_span_there() -> None:
     found = made(HOUR, "UTC")
     assert found.span_of(NOW + DAY) == len(found.edges) - 2
     assert found.span_of(NOW - DAY) == 0
-    assert (found.place(NOW + DAY), found.place(NOW - DAY)) == (100, 0)
+    assert (found.scale.at(NOW + DAY), found.scale.at(NOW - DAY)) == (100, 0)

@@ -33,7 +33,7 @@ LAYERS = (
     ("revisions", "gather", "covering"),
     ("lanes",),
     ("search", "facts", "suspects"),
-    ("touches", "rollouts"),
+    ("touches", "rollouts", "sentence"),
     ("places", "effects"),
     ("facets",),
     ("conditions", "vocabulary", "exports.parquet"),

@@ -6,9 +6,9 @@ import pytest
 
 from flagtrail.event import Action
 from flagtrail.exports.columns import COLUMNS
+from flagtrail.sentence import PHRASES, sentence, tidy
 from flagtrail.web.page.difference import differences, json_lines, text_parts
 from flagtrail.web.page.quoting import as_markdown
-from flagtrail.web.page.sentence import PHRASES, sentence, tidy
 from tests.serving import event
 
 

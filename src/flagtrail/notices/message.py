@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from flagtrail.web.page.sentence import sentence, vendor_of
+from flagtrail.sentence import sentence, vendor_of
 from flagtrail.window import iso
 
 LONGEST = 300  # characters of what a vendor wrote

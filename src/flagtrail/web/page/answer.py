@@ -25,8 +25,8 @@ from flagtrail.web.asking import complete
 from flagtrail.web.page.view import ALL, PRESETS, SIZE, Preset, View, asked, window_of
 from flagtrail.window import Window
 
-MOST = 2000  # changes that are counted one by one
-QUICK = 0.25  # seconds for them
+MOST = 1000  # changes that are counted one by one
+QUICK = 0.15  # seconds for them
 COUNTED = (
     "number", "occurred_at", "vendor", "project", "environment", "action", "actor_kind", "actor_id", "actor_name",
     "actor_email", "object_kind", "comment", "impact",

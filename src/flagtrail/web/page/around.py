@@ -14,9 +14,10 @@ from flagtrail.question import Query, QueryError
 from flagtrail.unread import TOO_YOUNG
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.asking import complete
-from flagtrail.web.page.shell import Reader, link, page, parameters, reader_of
+from flagtrail.web.page.shell import Reader, page, parameters, reader_of
 from flagtrail.web.page.strip import strip
 from flagtrail.web.page.suspects import UnreadView, suspect_views, unread_views
+from flagtrail.web.page.view import has_no_zone
 from flagtrail.when import parse_moment, parse_span, spoken
 from flagtrail.window import EPOCH, MILLISECOND, iso
 
@@ -40,13 +41,14 @@ class Wanted(NamedTuple):
     after: timedelta
     limit: int
     asked: Mapping[str, str]
+    reader: Reader
 
     def link(self, **values: Any) -> str:
         """Return the address of this question, with other values for some parameters; the moment is a fixed one."""
         said = {**self.asked, "at": iso(self.at), **values}
         if said.get("before") == "1h":
             said["before"] = None
-        return link("/around", said)
+        return self.reader.link("/around", said)
 
 
 @router.get("/around", dependencies=[reads])
@@ -63,7 +65,7 @@ def around(request: Request, trail: Asked) -> Response:
     told["at"] = asked.get("at", "now")
     try:
         wanted = _wanted(asked, reader, now)
-        if (text := asked.get("at")) and _has_no_zone(text):
+        if (text := asked.get("at")) and has_no_zone(text):
             return RedirectResponse(wanted.link(before=asked.get("before")), 303)
         told |= _answer(trail, wanted, reader, now)
     except (Mistaken, QueryError) as error:
@@ -100,6 +102,7 @@ def _answer(trail: Trail, wanted: Wanted, reader: Reader, now: datetime) -> dict
         "relative": relative, "headline": _headline(found, wanted, known=not unread),
         "earlier": wanted.link(at=iso(wanted.at - wanted.before)),
         "later": wanted.link(at=iso(min(wanted.at + wanted.before, now))) if now - wanted.at > AHEAD else None,
+        "wider": [span for span in SPANS if parse_span(span) > wanted.before],
         "more": wanted.link(limit=MOST) if wanted.limit < min(MOST, len(found.suspects)) else None,
     }  # fmt: skip
 
@@ -136,7 +139,7 @@ def _wanted(asked: Mapping[str, str], reader: Reader, now: datetime) -> Wanted:
     limit = asked.get("limit", str(SHOWN))
     if not limit.isascii() or not limit.isdigit() or len(limit) > 3 or not 1 <= int(limit) <= MOST:
         raise Mistaken(f"limit: {limit} is no number from 1 to {MOST}.")
-    return Wanted(at, before, after, int(limit), asked)
+    return Wanted(at, before, after, int(limit), asked, reader)
 
 
 def _span(asked: Mapping[str, str], name: str, usual: str) -> timedelta:
@@ -155,8 +158,3 @@ def _instant(text: str) -> datetime | None:
         return datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-
-
-def _has_no_zone(text: str) -> bool:
-    instant = _instant(text)
-    return instant is not None and instant.tzinfo is None

@@ -15,13 +15,13 @@ from flagtrail.deadline import within
 from flagtrail.event import Action, ActorKind
 from flagtrail.query import Query, reading
 from flagtrail.schema import DETAIL
+from flagtrail.sentence import Sentence, Vendor, sentence, vendor_of
 from flagtrail.store import Store
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.page.difference import Difference, Part, differences, json_lines, pretty
 from flagtrail.web.page.quoting import as_markdown, as_text
 from flagtrail.web.page.related import Related, entry_of, measured_by, object_question, related
-from flagtrail.web.page.sentence import Sentence, Vendor, sentence, vendor_of
-from flagtrail.web.page.shell import Reader, link, page, reader_of
+from flagtrail.web.page.shell import Reader, page, parameters, reader_of
 from flagtrail.web.problems import Refused
 from flagtrail.when import spoken
 from flagtrail.window import iso
@@ -86,11 +86,8 @@ class Looked:
     related: Sequence[Related]
     trust: Trust
     text: str
-
-    @property
-    def address(self) -> str:
-        """Where this change is shown by itself."""
-        return f"/event/{self.row['id']}"
+    address: str
+    """Where this change is shown by itself."""
 
     def markdown(self, base: str) -> str:
         """Return the change as Markdown, with its address below a base such as `https://flags.example.com/`."""
@@ -100,6 +97,7 @@ class Looked:
 @router.get("/event/{id}", dependencies=[reads])
 def change(request: Request, trail: Asked, id: Annotated[str, Path(max_length=200)]) -> Response:
     """Return the page of one change, by its id or the beginning of it."""
+    parameters(request, ())
     with within(trail.settings.timeout.total_seconds()):
         found = looked(trail, id, reader_of(request))
         return page(request, trail, "change.html", title=str(found.sentence), here="change", change=found)
@@ -129,11 +127,11 @@ def looked(trail: Trail, id: str, reader: Reader) -> Looked:
         sentence=sentence(row),
         vendor=vendor_of(row["vendor"]),
         ago=_ago(now - row["occurred_at"]),
-        person=link("/person", who=trail.people.person(row).key) if _has_name(row) else None,
+        person=reader.link("/person", who=trail.people.person(row).key) if _has_name(row) else None,
         actor_kind=ActorKind(kind).meaning if kind in set(ActorKind) else kind,
         meaning=Action(action).meaning if action in set(Action) else "the vendor's own word: no shared verb fits it",
-        object=link("/object", source=row["source"], project=row["project"], **named) if named else None,
-        around=link("/around", at=iso(row["occurred_at"]), environment=row["environment"]),
+        object=reader.link("/object", source=row["source"], project=row["project"], **named) if named else None,
+        around=reader.link("/around", at=iso(row["occurred_at"]), environment=row["environment"]),
         site=row["url"] if str(row["url"] or "").lower().startswith(("https://", "http://")) else None,
         differences=differences(row),
         untold=_untold(row, state),
@@ -141,9 +139,10 @@ def looked(trail: Trail, id: str, reader: Reader) -> Looked:
         entry=entry_of(trail.store, row),
         kept=_kept(records, full),
         more_kept=max(0, len(records) - MOST_REVISIONS),
-        related=related(trail, row),
+        related=related(trail, row, reader),
         trust=trust,
         text=as_text(row),
+        address=reader.link(f"/event/{row['id']}"),
     )
 
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from flagtrail.fields import KINDS
+from flagtrail.sentence import vendor_of
 from flagtrail.web.access import Trail
 from flagtrail.web.page.answer import Answer
-from flagtrail.web.page.axis import Axis, Tick, axis
+from flagtrail.web.page.axis import Axis, axis
 from flagtrail.web.page.counting import Counts, counted, value_of
-from flagtrail.web.page.sentence import vendor_of
 from flagtrail.web.page.shell import Reader
 from flagtrail.web.page.uncovered import Hole, holes
 from flagtrail.web.page.view import View, has_value
@@ -67,11 +67,6 @@ class Chart(NamedTuple):
     """Of CPU that counting took."""
 
     @property
-    def ticks(self) -> Sequence[Tick]:
-        """The moments that are named below it."""
-        return self.axis.ticks
-
-    @property
     def lane_height(self) -> int:
         """How high a lane is, in pixels."""
         return _height(len(self.lanes))
@@ -84,7 +79,7 @@ class Chart(NamedTuple):
     @property
     def uncounted(self) -> float:
         """How much of it was not counted, in percent, from its beginning on."""
-        return 0.0 if self.counted_since is None else self.axis.place(self.counted_since)
+        return 0.0 if self.counted_since is None else self.axis.scale.at(self.counted_since)
 
     @property
     def busiest(self) -> Column | None:
@@ -177,7 +172,7 @@ def _cut(heights: Iterable[int]) -> int | None:
     ranked = sorted(heights)
     if not ranked:
         return None
-    usual = ranked[int(len(ranked) * USUAL)]
+    usual = ranked[max(0, min(int(len(ranked) * USUAL), len(ranked) - 2))]  # of a few bars, the highest is not usual
     return 2 * usual if ranked[-1] > HIGH * usual else None
 
 
@@ -189,7 +184,7 @@ def _bars(over: Axis, mine: Mapping[int, int], scale: int, highest: int) -> str:
     """Return the bars of a lane as the path of an SVG; those above the scale have a gap near their top."""
     path = []
     for span, number in sorted(mine.items()):
-        first, last = (over.place(over.edges[span + side]) * WIDTH / 100 for side in (0, 1))
+        first, last = (over.scale.at(over.edges[span + side]) * WIDTH / 100 for side in (0, 1))
         gap = min(1.0, (last - first) / 8)
         height = max(2.5, highest * min(number / scale, 1))
         if number > scale:
@@ -210,11 +205,11 @@ def _columns(over: Axis, heights: Mapping[tuple[int, int], int], labels: Sequenc
     yearly = over.window.length > timedelta(days=300)
     for span, number in sorted(totals.items()):
         since, until = over.edges[span], over.edges[span + 1]
-        place = over.place(since)
+        place = over.scale.at(since)
         told = f"{number:,} {'change' if number == 1 else 'changes'}, {said(since, until, reader, year=yearly)}"
         named = [*parts[span][:NAMED], *(["…"] if len(parts[span]) > NAMED else [])]
         inside = f": {', '.join(named)}" if len(labels) > 1 else ""
-        found.append(Column(since, until, place, round(over.place(until) - place, 3), number, told + inside))
+        found.append(Column(since, until, place, round(over.scale.at(until) - place, 3), number, told + inside))
     return found
 
 

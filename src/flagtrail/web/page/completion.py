@@ -15,11 +15,11 @@ from flagtrail.fields import BY_NAME
 from flagtrail.language import ALIASES, SINGLE, fields, written
 from flagtrail.query import reading
 from flagtrail.schema import EVENT
+from flagtrail.sentence import NAMES
 from flagtrail.walk import ungathered
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.answers import answered
-from flagtrail.web.page.sentence import NAMES
-from flagtrail.web.page.view import LONGEST
+from flagtrail.web.page.shell import LONGEST
 
 MOST = 12  # what is offered at once
 QUICK = 0.2  # seconds

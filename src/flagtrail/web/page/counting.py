@@ -14,7 +14,8 @@ from flagtrail.web.page.answer import Answer, Row
 from flagtrail.web.page.axis import Axis
 from flagtrail.web.page.view import SIZE, View
 
-QUICK = 0.2  # seconds for counting, before the newest changes alone are
+QUICK = 0.12  # seconds for counting by the tables of counts, before the newest changes alone are counted
+HASTY = 0.05  # seconds for counting one by one: what is not counted by then would take far longer
 TOO_MANY = 20_000  # changes that are not counted one by one before a page is shown
 Counts = Mapping[tuple[int, Any], int]
 """How many changes there are, by the number of their span and the value of their lane."""
@@ -24,7 +25,8 @@ def counted(view: View, found: Answer, trail: Trail, over: Axis) -> tuple[Counts
     """Return how many changes there are in each span by the value of their lane, and since when they are counted."""
     rows, whole = found.sample
     if not whole and (view.counts_all or not _is_much(view, found)):
-        seconds = trail.settings.timeout.total_seconds() if view.counts_all else QUICK
+        hasty = QUICK if is_tallied(found.query, [view.by]) else HASTY
+        seconds = trail.settings.timeout.total_seconds() if view.counts_all else hasty
         try:
             with within(seconds):
                 exact = store_query.histogram(trail.store, found.query, view.by, over.fine)

@@ -20,7 +20,7 @@ from flagtrail.web.page.missing import missing
 from flagtrail.web.page.scale import Scale
 from flagtrail.web.page.shell import page, parameters, reader_of
 from flagtrail.web.page.streams import BAD, GOOD, StreamView, stream_view
-from flagtrail.web.page.trusted import trusted
+from flagtrail.web.page.trust import of_trail
 from flagtrail.web.problems import Refused
 from flagtrail.window import Window
 
@@ -73,7 +73,7 @@ def coverage(request: Request, trail: Asked) -> Response:
     return page(
         request, trail, "coverage.html", title="Coverage", here="coverage", scale=scale, spans=(*SPANS, ALL), span=span,
         source=source, sources=sorted(sources, key=lambda one: (one.level == GOOD, one.level != BAD, one.name)),
-        trusted=trusted(found, streams, now, reader), gaps=gaps, kinds=KINDS,
+        trusted=of_trail(found, streams, now, reader), gaps=gaps, kinds=KINDS,
         words=sorted(words.items(), key=lambda one: -one[1])[:UNNAMED] if source is None else [], unnamed=len(words),
         stood={kind for one in sources for row in (*one.odd, *one.fine) for kind in row.kinds},
     )  # fmt: skip

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from flagtrail.language import spell
 from flagtrail.query import Query
 from flagtrail.web.page.life import Row
-from flagtrail.web.page.shell import Reader, link
+from flagtrail.web.page.shell import Reader
 
 FIELDS = (("What", "action"), ("Environment", "environment"), ("Project", "project"), ("Kind of object", "object_kind"))
 NAMED = {"environment": "environment_name", "project": "project_name"}  # by which a question finds them too
 MOST_GROUPS = 8
+SHOWN = 12  # names and ids of somebody that are shown without a click
 MOST_DAYS = 120  # columns; more of them are weeks, or longer
 TALLEST = 56  # pixels
 
@@ -36,9 +37,9 @@ class Column(NamedTuple):
     title: str
 
 
-def timeline(meant: Query, since: datetime, **more: Any) -> str:
-    """Return the address of the timeline of a question, since an instant, narrowed by more fields."""
-    return link("/", q=spell(replace(meant, since=since, **more)))
+def timeline(reader: Reader, meant: Query, since: str, **more: Any) -> str:
+    """Return the address of the timeline of a question, since a time as an address says it, narrowed by more fields."""
+    return reader.link("/", q=spell(replace(meant, **more)), since=since)
 
 
 def identities(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
@@ -48,10 +49,10 @@ def identities(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
         for name in ("actor_name", "actor_email", "actor_id"):
             if row[name]:
                 found.setdefault(row[name], set()).add(row["vendor"])
-    return [(identity, sorted(vendors)) for identity, vendors in list(found.items())[:20]]
+    return [(identity, sorted(vendors)) for identity, vendors in found.items()]
 
 
-def groups(rows: Sequence[Row], field: str, meant: Query, since: datetime) -> list[Group]:
+def groups(rows: Sequence[Row], field: str, reader: Reader, meant: Query, since: str) -> list[Group]:
     """Return the most frequent values of a field, each with the timeline of it."""
     values = [row[NAMED.get(field, field)] or row[field] for row in rows]
     spelled = {(value or "").lower(): value for value in reversed(values)}  # case makes no difference to a question
@@ -59,8 +60,9 @@ def groups(rows: Sequence[Row], field: str, meant: Query, since: datetime) -> li
     most = max(counts.values(), default=1)
     told = []
     for value, count in counts.most_common(MOST_GROUPS):
-        address = timeline(meant, since, **{field: value}) if value and "*" not in value else None
-        told.append(Group((value or "none").replace("_", " "), count, 100 * count / most, address))
+        address = timeline(reader, meant, since, **{field: value}) if value and "*" not in value else None
+        name = value or "none"
+        told.append(Group(name if field in NAMED else name.replace("_", " "), count, 100 * count / most, address))
     rest = len(counts) - MOST_GROUPS
     return [*told, *([Group(f"{rest} more", 0, 0, None)] if rest > 0 else [])]
 

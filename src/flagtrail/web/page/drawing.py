@@ -1,12 +1,12 @@
 """Works out where things stand in a drawing over time: in percent of its width, so that text in it keeps its form."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from flagtrail.lanes import Served
+from flagtrail.sentence import sentence, tidy
 from flagtrail.web.page.life import Lane, Row
-from flagtrail.web.page.sentence import sentence, tidy
 from flagtrail.web.page.shell import Reader
 from flagtrail.when import spoken
 from flagtrail.window import Window
@@ -16,16 +16,6 @@ GROUND = 30  # where the line of a lane lies
 TALLEST = 24  # of what is served to all
 WIDE = 6.0  # percent of the width that a label needs
 NEAR = 0.45  # percent of the width in which marks are drawn as one
-STEPS = (("%H:%M", timedelta(hours=6)), ("%d %b %H:%M", timedelta(days=3)), ("%d %b", timedelta(days=200)))
-TICKS = 6
-
-
-class Tick(NamedTuple):
-    """A place on the axis, in percent, and its words."""
-
-    x: str
-    text: str
-    anchor: str
 
 
 class Bar(NamedTuple):
@@ -68,17 +58,6 @@ def drawn(lane: Lane, window: Window, reader: Reader) -> Drawn:
 def holes(windows: Iterable[Window], window: Window) -> list[tuple[str, str]]:
     """Return where the times lie that were not read: from, and how wide, in percent."""
     return [(place(hole.since, window), _wide(hole, window)) for hole in windows]
-
-
-def ticks(window: Window, reader: Reader) -> list[Tick]:
-    """Return places on the axis, with words in the reader's zone that tell them apart."""
-    form = next((form for form, longest in STEPS if window.length <= longest), "%b %Y")
-    found = []
-    for at in range(TICKS + 1):
-        instant = window.since + window.length * at / TICKS
-        anchor = "start" if at == 0 else "end" if at == TICKS else "middle"
-        found.append(Tick(f"{100 * at / TICKS:.2f}%", reader.local(instant).strftime(form), anchor))
-    return found
 
 
 def in_words(part: Served) -> str:

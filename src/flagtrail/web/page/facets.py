@@ -12,10 +12,10 @@ from flagtrail.histogram import is_tallied
 from flagtrail.impact import MIDDLES, SIZES
 from flagtrail.people import People
 from flagtrail.question import TEXT
+from flagtrail.sentence import vendor_of
 from flagtrail.web.access import Trail
 from flagtrail.web.page.answer import Answer, Row
 from flagtrail.web.page.chart import Chart
-from flagtrail.web.page.sentence import vendor_of
 from flagtrail.web.page.view import View, has_value, without_value
 
 SHOWN = 8  # values of a field

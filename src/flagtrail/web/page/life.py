@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 from flagtrail.facts import Fact, Life
 from flagtrail.lanes import ON, RULE, VALUE, Lanes, Served
 from flagtrail.places import ANYWHERE, Place
-from flagtrail.query import Query, events
+from flagtrail.query import Query, cursor_of, events
 from flagtrail.state import Where, from_outside, shared, where_of
 from flagtrail.store import Store
 from flagtrail.touches import Touch, blind, touches_of
 from flagtrail.unread import Logs, logs_of
 from flagtrail.web.page.related import is_same
+from flagtrail.web.page.whose import changes
 from flagtrail.window import MILLISECOND, Window, subtract
 
 Row = Mapping[str, Any]
 MOST = 300  # changes of one object that are looked at
 MOST_OUTSIDE = 50  # changes of each kind that may have changed it and are not about it
+MOST_LANES = 12  # environments that are seen without a click
 MOST_TOLD = 150  # changes up to which every place of a flag is worked out, and not only what it serves
 OFF = ("offVariation",)
 
@@ -44,7 +46,8 @@ class State(NamedTuple):
 class Lived:
     """An object in one place over a window of time: its changes (oldest first), lanes, and what it was at a moment.
 
-    `holes` are the times that were not read, `in_part` whether only a part of its log is read.
+    `holes` are the times that were not read, `in_part` whether only a part of its log is read; `read_until` is
+    None when none of it was.
     """
 
     where: Where
@@ -54,6 +57,7 @@ class Lived:
     holes: Sequence[Window]
     at: datetime
     in_part: bool
+    read_until: datetime | None
     exists: Fact | None
     states: Sequence[State]
     others: Sequence[Fact]
@@ -62,39 +66,46 @@ class Lived:
 class Read(NamedTuple):
     """The changes of an object that were looked at, oldest first; whether there are older and newer ones."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     older: bool
     newer: bool = False
 
 
 def read(store: Store, asked: Mapping[str, Any], at: datetime | None = None) -> Read:
-    """Return the newest changes of an object; those around a moment where the newest do not reach back so far.
-
-    Changes of which no project is told are among them: they may be of any.
-    """
-    anywhere = {name: value for name, value in asked.items() if name != "project"}
-    found = _read(store, anywhere, asked, at)
-    if found.rows or not (found.older or found.newer):
-        return found
-    return _read(store, asked, asked, at)  # many others have the same key
-
-
-def _read(store: Store, question: Mapping[str, Any], asked: Mapping[str, Any], at: datetime | None) -> Read:
-    newest = list(events(store, Query(**question, limit=MOST + 1)))
-    older, newer = len(newest) > MOST, False
-    rows = newest[:MOST]
+    """Return the newest changes of an object; those around a moment where the newest do not reach back so far."""
+    rows, older = changes_of(store, asked, MOST)
+    newer = ""
     if at is not None and older and rows[-1]["occurred_at"] > at:
-        before = list(events(store, Query(**question, until=at + MILLISECOND, limit=MOST // 2 + 1)))
-        after = list(events(store, Query(**question, since=at + MILLISECOND, oldest_first=True, limit=MOST // 2 + 1)))
-        older, newer = len(before) > MOST // 2, len(after) > MOST // 2
-        rows = [*reversed(after[: MOST // 2]), *before[: MOST // 2]]
+        before, older = changes_of(store, asked, MOST // 2, until=at + MILLISECOND)
+        after, newer = changes_of(store, asked, MOST // 2, since=at + MILLISECOND, oldest_first=True)
+        rows = [*reversed(after), *before]
+    return Read(rows[::-1], bool(older), bool(newer))
+
+
+def changes_of(store: Store, asked: Mapping[str, Any], most: int, **more: Any) -> tuple[list[dict[str, Any]], str]:
+    """Return the first changes of an object, and the cursor after which there are more; empty when there are none.
+
+    Those of which no project is told are among them: they may be of any. `more` are conditions as `Query` has them.
+    """
     named = {"object_key": asked["object"], "object_name": None, "object_kind": asked.get("object_kind")}
-    mine = [row for row in reversed(rows) if is_same(row, named) and _may_be_in(row, asked.get("project"))]
-    return Read(mine, older, newer)
+    project = asked.get("project")
+    anywhere = Query(**{name: value for name, value in asked.items() if name != "project"}, **more, limit=most + 1)
+
+    def fits(row: Row) -> bool:
+        return is_same(row, named) and (project is None or row["project"] in (None, project))
+
+    rows = list(events(store, anywhere))
+    if all(map(fits, rows)):  # few share their key with one of another project
+        return rows[:most], cursor_of(rows[most - 1]) if len(rows) > most else ""
+    only: list[dict[str, Any]] = [{}] if project is None else [{"project": project}, {"without": {"project": "*"}}]
+    parts = [changes(store, replace(anywhere, **each), fits, most) for each in only]
+    rows = sorted((row for part, _ in parts for row in part), key=_place, reverse=not anywhere.oldest_first)
+    is_cut = len(rows) > most or any(rest for _, rest in parts)
+    return rows[:most], cursor_of(rows[most - 1]) if is_cut else ""
 
 
-def _may_be_in(row: Row, project: str | None) -> bool:
-    return project is None or row["project"] in (None, project)
+def _place(row: Row) -> tuple[datetime, int]:
+    return row["occurred_at"], row["number"]
 
 
 def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime | None, now: datetime) -> list[Lived]:
@@ -114,7 +125,7 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
     vague = [row for row in found.rows if where_of(row) != where and row["project"] is None]
     read = [logs(mine[0]["source"], log) for log in sorted({row["stream"] for row in mine})]
     covered = _inside(shared([log.covered for log in read]), mine, found)
-    window = _window(mine, now)
+    window, until = _window(mine, now), covered[-1].until if covered else None
     if at is None:
         at = max(min(now, covered[-1].until - MILLISECOND), mine[-1]["occurred_at"]) if covered else now
     lanes, exists, states, others = [], None, list[State](), list[Fact]()
@@ -128,6 +139,8 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
         for key in told.environments():
             rows = [row for row in mine if _concerns(row, key)]
             lanes.append(Lane(key, names.get(key, key), told.served(key), rows))
+        if len(lanes) > MOST_LANES:  # those that are seen at once are those that changed last
+            lanes.sort(key=lambda lane: [row["occurred_at"] for row in lane.rows[-1:]], reverse=True)
         life = Life(mine, at, covered, outside)
         exists = life.exists()
         states = [State(lane.environment or "", lane.name, _facts(life, lane.environment)) for lane in lanes]
@@ -139,7 +152,7 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
     if rest:
         lanes.append(Lane(None, f"The {(mine[0]['object_kind'] or 'object').replace('_', ' ')}", (), rest))
     in_part = any(log.in_part for log in read)
-    return Lived(where, mine, window, lanes, subtract(window, covered), at, in_part, exists, states, others)
+    return Lived(where, mine, window, lanes, subtract(window, covered), at, in_part, until, exists, states, others)
 
 
 def _inside(covered: Sequence[Window], rows: Sequence[Row], found: Read) -> list[Window]:
@@ -174,8 +187,3 @@ def _facts(life: Life, environment: str | None) -> list[tuple[str, Fact]]:
     if life.deleted or (life.made and not life.past):
         return []
     return [(name, fact) for name, fact in found if fact is not None]
-
-
-def page_of(store: Store, asked: Mapping[str, Any], limit: int, after: str | None) -> Sequence[Row]:
-    """Return a page of an object's changes, newest first, with one more than it holds if there is one."""
-    return list(events(store, replace(Query(**asked), limit=limit + 1, after=after)))

@@ -6,8 +6,8 @@ from datetime import UTC
 from typing import Any
 
 from flagtrail.exports.columns import as_json
+from flagtrail.sentence import sentence, tidy
 from flagtrail.web.page.difference import Difference, pretty
-from flagtrail.web.page.sentence import sentence, tidy
 from flagtrail.window import iso
 
 MOST = 10  # changed places in Markdown

@@ -1,12 +1,13 @@
 """Finds what belongs to a change: what was saved with it, what came before and after, and what put it back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
+from flagtrail.language import spell
 from flagtrail.query import Query, events, reading, shown
 from flagtrail.rollouts import puts_back
 from flagtrail.schema import EVENT
@@ -14,6 +15,8 @@ from flagtrail.store import Store
 from flagtrail.suspects import ONE_SAVE, object_of, saves
 from flagtrail.walk import beside_indexes
 from flagtrail.web.access import Trail
+from flagtrail.web.page.shell import Reader
+from flagtrail.web.page.view import short
 from flagtrail.web.page.whose import changes, is_whose, question_of
 from flagtrail.window import MILLISECOND
 
@@ -25,27 +28,27 @@ READ = 30  # changes of an object among which one is looked for that puts it bac
 
 
 class Related(NamedTuple):
-    """Some changes that belong to one: what they are, oldest or newest first, and whether there are more."""
+    """Some changes that belong to one: what they are, and the timeline of all of them if there are more."""
 
     title: str
-    rows: list[dict[str, Any]]
-    more: bool = False
+    rows: Sequence[Row]
+    more: str | None = None
 
 
-def related(trail: Trail, row: Row) -> list[Related]:
+def related(trail: Trail, row: Row, reader: Reader) -> list[Related]:
     """Return what belongs to a change, what matters most first; kinds without a change are left out."""
     before, after = (_of_object(trail.store, row, later) for later in (False, True))
     back = next((other for other in after if object_of(other) == object_of(row) and puts_back(row, other)), None)
     undone = next((other for other in before if object_of(other) == object_of(row) and puts_back(other, row)), None)
-    save, more = _same_save(trail.store, row)
-    theirs, many = _same_actor(trail, row, {other["id"] for other in save})
+    save = _same_save(trail.store, row, reader)
+    at, mine = row["occurred_at"], Query(**(object_question(row) or {}))
     found = [
         Related("Put back by", [back] if back else []),
         Related("Puts back", [undone] if undone else []),
-        Related("Saved with it", save, more),
-        Related("Next changes of the same object", after[: SHOWN // 2], len(after) > SHOWN // 2),
-        Related("Earlier changes of the same object", before[: SHOWN // 2], len(before) > SHOWN // 2),
-        Related("By the same person within the hour", theirs, many),
+        save,
+        _first("Next changes of the same object", after, SHOWN // 2, _timeline(reader, mine, at, None)),
+        _first("Earlier changes of the same object", before, SHOWN // 2, _timeline(reader, mine, None, at)),
+        _same_actor(trail, row, reader, {other["id"] for other in save.rows}),
     ]
     return [one for one in found if one.rows]
 
@@ -99,7 +102,19 @@ def is_same(other: Row, row: Row) -> bool:
     return bool(names[0] == names[1] and row["object_kind"] in (None, other["object_kind"]))
 
 
-def _same_save(store: Store, row: Row) -> tuple[list[dict[str, Any]], bool]:
+def _first(title: str, rows: Sequence[Row], most: int, timeline: str) -> Related:
+    """Return the first of some changes, and where all are shown if these are not."""
+    return Related(title, rows[:most], timeline if len(rows) > most else None)
+
+
+def _timeline(reader: Reader, query: Query, since: datetime | None, until: datetime | None) -> str:
+    """Return the address at which all changes of a question are listed, from the second before to the second after."""
+    end = until + timedelta(seconds=1) if until else None
+    first, last = ("all" if since is None else short(since)), (None if end is None else short(end))
+    return reader.link("/", q=spell(query), since=first, until=last)
+
+
+def _same_save(store: Store, row: Row, reader: Reader) -> Related:
     """Return what was saved together with a change: as the vendor groups it, or by one person in one second."""
     span = ONE_SET if row["change_set"] else ONE_SAVE
     mine = [EVENT.c.source == row["source"], EVENT.c.related_event.is_(None)]
@@ -109,23 +124,23 @@ def _same_save(store: Store, row: Row) -> tuple[list[dict[str, Any]], bool]:
     wanted = select(*shown()).where(near, *map(beside_indexes, mine))
     with reading(store) as connection:
         rows = [dict(each) for each in connection.execute(wanted.order_by(EVENT.c.occurred_at).limit(200)).mappings()]
-    found = _others(
-        next((save for save in saves(rows) if any(one["id"] == row["id"] for one in save)), []), {row["id"]}
-    )
-    return found[: 2 * SHOWN], len(found) > 2 * SHOWN
+    save = next((save for save in saves(rows) if any(one["id"] == row["id"] for one in save)), [])
+    timeline = _timeline(reader, Query(source=row["source"]), *_around(row, span))
+    return _first("Saved with it", _others(save, {row["id"]}), 2 * SHOWN, timeline)
 
 
-def _same_actor(trail: Trail, row: Row, known: Iterable[str]) -> tuple[list[dict[str, Any]], bool]:
+def _same_actor(trail: Trail, row: Row, reader: Reader, known: Iterable[str]) -> Related:
     """Return what the same person did within an hour before and after."""
+    title = "By the same person within the hour"
     if not (row["actor_email"] or row["actor_id"] or row["actor_name"]):
-        return [], False
+        return Related(title, [])
     key = trail.people.person(row).key
     since, until = _around(row, HOUR)
     asked = question_of(trail.people, key)
     query = replace(asked, since=since, until=until + MILLISECOND)
-    found, _ = changes(trail.store, query, is_whose(trail.people, key), 3 * SHOWN)
-    others = _others(found, {row["id"], *known})
-    return others[:SHOWN], len(others) > SHOWN
+    left = {row["id"], *known}
+    found, _ = changes(trail.store, query, is_whose(trail.people, key), len(left) + SHOWN + 1)
+    return _first(title, _others(found, left), SHOWN, _timeline(reader, asked, since, until))
 
 
 def _others(rows: Iterable[Any], known: Iterable[str]) -> list[dict[str, Any]]:

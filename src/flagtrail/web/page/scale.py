@@ -1,24 +1,34 @@
 """Places instants on a line from one moment to another, in percent of its length, with ticks that people can read."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
 from flagtrail.window import Window
 
-MOST = 8  # ticks
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-SHORT = [MINUTE * n for n in (1, 2, 5, 10, 15, 30)] + [HOUR * n for n in (1, 2, 3, 6, 12)]
-DAYS, MONTHS = (1, 2, 7, 14), (1, 2, 3, 6, 12, 24, 60)
+SECOND, MINUTE, HOUR, DAY = (timedelta(seconds=each) for each in (1, 60, 3600, 86400))
+TICKS = 8
+ROUND = (
+    *(SECOND * each for each in (1, 5, 10, 30)),
+    *(MINUTE * each for each in (1, 2, 5, 10, 15, 30)),
+    *(HOUR * each for each in (1, 2, 3, 6, 12)),
+    *(DAY * each for each in (1, 2, 7, 14)),
+)
+MONTHS = (1, 2, 3, 6, 12, 24, 60)
 LEAST = 0.35  # percent: what is shorter is drawn so wide, or nobody would see it
-EDGE = 4.0  # percent near an end at which the label of a tick would be cut
+EDGE = 3.0  # percent near an end at which the label of a tick would be cut if its middle stood there
 
 
 class Tick(NamedTuple):
-    """A mark on a line: where it is, in percent, and what stands there."""
+    """A round moment on a line: where it is, in percent, and what stands there."""
 
     at: float
     label: str
+
+    @property
+    def anchor(self) -> str:
+        """Which side of the label stands there, as SVG names it."""
+        return "start" if self.at < EDGE else "end" if self.at > 100 - EDGE else "middle"
 
 
 class Part(NamedTuple):
@@ -38,7 +48,7 @@ class Scale(NamedTuple):
     def at(self, instant: datetime) -> float:
         """Return the place of an instant, from 0 to 100; what lies outside is at the nearer end."""
         share = (instant - self.window.since) / self.window.length
-        return round(min(100.0, max(0.0, 100 * share)), 2)
+        return round(min(100.0, max(0.0, 100 * share)), 3)
 
     def parts(self, windows: Iterable[Window], least: float = LEAST) -> list[Part]:
         """Return where windows are drawn: none is too narrow to be seen, and what would touch is drawn as one.
@@ -63,37 +73,48 @@ class Scale(NamedTuple):
 
     def ticks(self) -> list[Tick]:
         """Return marks at round moments of the zone, few enough to be read."""
-        found = [Tick(self.at(at), label) for at, label in self._round() if self.window.since <= at < self.window.until]
-        return [tick for tick in found if EDGE <= tick.at <= 100 - EDGE]
+        width = next((each for each in ROUND if self.window.length / each <= TICKS), None)
+        named = self._months() if width is None else self._named(width)
+        return [Tick(self.at(at), label) for at, label in named if self.window.since <= at < self.window.until]
 
-    def _round(self) -> Iterator[tuple[datetime, str]]:
-        length = self.window.length
-        for step in SHORT:
-            if length / step <= MOST:
-                return self._within_days(step)
-        for days in DAYS:
-            if length / DAY / days <= MOST:
-                return self._days(days)
-        return self._months(next((n for n in MONTHS if length / DAY / 30.4 / n <= MOST), 120))
-
-    def _within_days(self, step: timedelta) -> Iterator[tuple[datetime, str]]:
-        first = self.window.since.astimezone(self.zone).replace(hour=0, minute=0, second=0, microsecond=0)
-        at = first.astimezone(UTC)
-        while at < self.window.until:
-            local = at.astimezone(self.zone)
-            yield at, local.strftime("%H:%M" if local.hour or local.minute else "%d %b")
-            at += step
-
-    def _days(self, step: int) -> Iterator[tuple[datetime, str]]:
-        day = self.window.since.astimezone(self.zone).date()
-        day -= timedelta(days=day.toordinal() % step)
-        while (at := datetime(day.year, day.month, day.day, tzinfo=self.zone)) < self.window.until:
-            yield at.astimezone(UTC), f"{day:%d %b}"
-            day += timedelta(days=step)
-
-    def _months(self, step: int) -> Iterator[tuple[datetime, str]]:
+    def even(self, width: timedelta) -> Iterator[datetime]:
+        """Yield the instants at which spans of a width begin that are even in the zone, rising, and a few around."""
         local = self.window.since.astimezone(self.zone)
-        month = (local.year * 12 + local.month - 1) // step * step
-        while (at := datetime(month // 12, month % 12 + 1, 1, tzinfo=self.zone)) < self.window.until:
-            yield at.astimezone(UTC), f"{at:%b %Y}" if step < 12 else f"{at:%Y}"
-            month += step
+        if width < HOUR * 2:  # clocks are set by multiples of these
+            at = self.window.since - (local.replace(tzinfo=None) - datetime.min) % width  # noqa: DTZ901 - a remainder
+            while at < self.window.until:
+                yield at
+                at += width
+            return
+        days = max(1, width // DAY)
+        first, last = local.date().toordinal(), self.window.until.astimezone(self.zone).date().toordinal()
+        for day in range(first - (first - 1) % days, last + 1, days):
+            for part in range(1 if width >= DAY else DAY // width):
+                yield self._midnight(date.fromordinal(day), part * width)
+
+    def _midnight(self, day: date, later: timedelta = timedelta()) -> datetime:
+        wall = datetime(day.year, day.month, day.day) + later  # noqa: DTZ001 - it gets its zone here
+        return wall.replace(tzinfo=self.zone).astimezone(UTC)
+
+    def _named(self, width: timedelta) -> Iterator[tuple[datetime, str]]:
+        for at in self.even(width):
+            local = at.astimezone(self.zone)
+            if width >= DAY or (local.hour, local.minute, local.second) == (0, 0, 0):
+                yield at, f"{local.day} {local:%b}"
+            else:
+                yield at, f"{local:%H:%M}" if width >= MINUTE else f"{local:%H:%M:%S}"
+
+    def _months(self) -> Iterator[tuple[datetime, str]]:
+        """Yield months with their names; the first that is seen tells its year, and each January does."""
+        window = self.window
+        first, last = (at.astimezone(self.zone).date() for at in (window.since, window.until))
+        months = (last.year - first.year) * 12 + last.month - first.month
+        step = next((each for each in MONTHS if months / each <= TICKS), 120)
+        number = first.year * 12 + first.month - 1
+        is_first = True
+        for month in range(number - number % step, last.year * 12 + last.month, step):
+            day = date(max(month // 12, 1), month % 12 + 1, 1)
+            at = self._midnight(day)
+            if at >= window.since:
+                yield at, f"{day:%Y}" if day.month == 1 else f"{day:%b %Y}" if is_first else f"{day:%b}"
+                is_first = False

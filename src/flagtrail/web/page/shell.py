@@ -1,8 +1,9 @@
 """Draws what every page has: its reader's zone and theme, the sign of trust, the head, and errors as pages."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -14,11 +15,11 @@ from fastapi.responses import RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from flagtrail import __version__
+from flagtrail.sentence import sentence, vendor_of
 from flagtrail.web.access import Trail
 from flagtrail.web.page import static
 from flagtrail.web.page.gzipped import answered
 from flagtrail.web.page.returning import asking
-from flagtrail.web.page.sentence import sentence, vendor_of
 from flagtrail.web.page.sign import sign
 from flagtrail.web.page.wording import served_in_words
 from flagtrail.web.problems import Refused
@@ -26,6 +27,8 @@ from flagtrail.window import iso
 
 ZONE, THEME = "flagtrail_zone", "flagtrail_theme"  # cookies, set by the page's own script; they hold no secret
 THEMES = ("light", "dark")
+INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z")
+LONGEST = 4000  # characters of a parameter
 # Trusted types: no script of the page can turn a text into markup, whatever it does with it.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -49,6 +52,19 @@ class Reader:
         """Return an instant in the reader's zone."""
         return instant.astimezone(self.zone)
 
+    def link(self, path: str, values: Mapping[str, Any] | None = None, **more: Any) -> str:
+        """Return an address of another view, as `link` does, which shows its times in the same zone."""
+        said = {name: value for name, value in {**(values or {}), **more}.items() if name != "zone"}
+        return link(path, said, zone=self.asked_zone)
+
+    def retold(self, text: str) -> str:
+        """Return a text in which each instant that stands in UTC is told in the reader's zone."""
+        return INSTANT.sub(lambda found: f"{self.local(datetime.fromisoformat(found[0])):%d %b %Y %H:%M:%S}", text)
+
+    def change(self, id: str) -> str:
+        """Return the address of one change, by its id."""
+        return self.link(f"/event/{id}")
+
 
 def reader_of(request: Request) -> Reader:
     """Return who looks: `zone` in the address goes before the browser's, so that a link shows everybody the same."""
@@ -70,6 +86,8 @@ def parameters(request: Request, known: Collection[str]) -> dict[str, str]:
     pairs = [(name, text) for name, text in request.query_params.multi_items() if text.strip()]
     if any("\0" in text for pair in pairs for text in pair):
         raise Refused(422, "a text may not hold the character NUL")
+    if long := next((name for name, text in pairs if len(text) > LONGEST), None):
+        raise Refused(422, f"{long[:50]}: {LONGEST:,} characters are the most that can be asked for")
     told = dict(pairs)
     if unknown := [name for name in told if name not in (*known, "zone")]:
         raise Refused(422, f"{unknown[0]}: there is no such parameter; known: {', '.join([*known, 'zone'])}")
@@ -102,12 +120,12 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )  # fmt: skip
     made.globals.update(
-        link=link,
         static=static.address,
         version=__version__,
         vendor_of=vendor_of,
         sentence=sentence,
         words=served_in_words,
+        second=timedelta(seconds=1),
     )
     made.filters.update(iso=iso, count=lambda number: f"{number:,}")
     return made
@@ -148,4 +166,5 @@ def _told(request: Request, reader: Reader) -> dict[str, Any]:
         asked = {key: request.query_params.getlist(key) for key in request.query_params if key != "zone"}
         return link(request.url.path, asked, zone=name)
 
-    return {"request": request, "reader": reader, "now": datetime.now(UTC), "in_zone": in_zone}
+    now = datetime.now(UTC)
+    return {"request": request, "reader": reader, "link": reader.link, "now": now, "in_zone": in_zone}

@@ -10,6 +10,7 @@ from flagtrail.unread import TOO_EARLY, TOO_YOUNG, Unread
 from flagtrail.web.page.wording import clause_in_words, is_rule, place_in_words, rule_in_words, served_in_words
 from flagtrail.when import spoken
 
+MINUS = "\N{MINUS SIGN}"
 SHORT = 60  # characters of a value
 CHANGES = 3  # of a suspect, that are shown in short: its own page has all
 NO_SURPRISE = (TOO_YOUNG, TOO_EARLY)  # why something is not read that nobody has to see to
@@ -96,12 +97,13 @@ def _sums(suspect: Suspect) -> tuple[float, float]:
 def _view(rank: int, suspect: Suspect, plus: float, minus: float) -> SuspectView:
     row = suspect.row
     early = suspect.after.total_seconds() <= 0
-    distance = f"{spoken(abs(suspect.after))} {'before' if early else 'after'}"
+    passed = spoken(abs(suspect.after))
+    distance = "at the moment" if passed == "0s" else f"{passed} {'before' if early else 'after'}"
     said = [reason if reason.text else reason._replace(text=f"made {distance}") for reason in suspect.reasons]
     changes = [each for each in row["changes"] or () if isinstance(each, dict)]
     place = " / ".join(str(name) for name in (row["project_name"] or row["project"], _environment(row)) if name)
     return SuspectView(
-        rank, row, distance, f"{suspect.score:+.1f}", round(plus * 50, 1), round(minus * 50, 1),
+        rank, row, distance, f"{suspect.score:+.1f}".replace("-", MINUS), round(plus * 50, 1), round(minus * 50, 1),
         suspect.why, sorted(said, key=lambda reason: -abs(reason.points)),
         [_short(each, row) for each in changes[:CHANGES]],
         max(0, len(changes) - CHANGES), suspect.saved_with[:SAVED], max(0, len(suspect.saved_with) - SAVED), place,

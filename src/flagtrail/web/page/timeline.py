@@ -12,14 +12,16 @@ from flagtrail.language import spell
 from flagtrail.query import QueryError, check_known
 from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.page.answer import Answer, answer
+from flagtrail.web.page.bursts import folded
 from flagtrail.web.page.change import looked
 from flagtrail.web.page.chart import Chart, chart, said
 from flagtrail.web.page.facets import chips, groups
 from flagtrail.web.page.ranges import Way, beginnings, ways
 from flagtrail.web.page.shell import Reader, link, page, reader_of
-from flagtrail.web.page.trust import trust
+from flagtrail.web.page.trust import of_answer
 from flagtrail.web.page.view import LANES, View, short, view
 from flagtrail.web.problems import Refused
+from flagtrail.window import from_ms, to_ms
 
 PART = "flagtrail-part"  # a header: only this part of the page is wanted
 LINKED = 12_000  # characters of all links on the chart: with more, its spans are no links
@@ -37,8 +39,15 @@ class Pane(NamedTuple):
 def timeline(request: Request, trail: Asked) -> Response:
     """Return the page."""
     reader = reader_of(request)
-    asked = view(request, reader, datetime.now(UTC))
-    told: dict[str, Any] = {"view": asked, "pane": _pane(trail, asked, reader), "lanes": LANES, "found": None}
+    now = from_ms(to_ms(datetime.now(UTC)))  # as windows are: what ends now is to be seen as such
+    asked = view(request, reader, now)
+    told: dict[str, Any] = {
+        "view": asked,
+        "pane": _pane(trail, asked, reader),
+        "lanes": LANES,
+        "found": None,
+        "groups": [],
+    }
     only_pane = request.headers.get(PART) == "pane"
     if asked.mistake is None and not only_pane:
         found = answer(asked, trail)
@@ -52,15 +61,14 @@ def timeline(request: Request, trail: Asked) -> Response:
 def _shown(asked: View, found: Answer, drawn: Chart, trail: Trail) -> dict[str, Any]:
     """Return what the template shows of an answer."""
     reader = asked.reader
-    days = [
-        (day, list(of_day)) for day, of_day in groupby(found.rows, lambda row: reader.local(row["occurred_at"]).date())
-    ]
+    entries = folded(found.rows, reader, before=bool(asked.after), after=found.older is not None)
+    days = groupby(entries, lambda entry: reader.local(entry.ends[0]).date())
     return {
         "found": found,
         "chart": drawn,
         "groups": groups(asked, found, drawn, trail),
-        "trust": trust(found.told, reader),
-        "days": days,
+        "trust": of_answer(found.told, reader),
+        "days": [(day, list(of_day)) for day, of_day in days],
         "ways": ways(asked, found),
         "said": said,
         "short": short,

@@ -1,10 +1,18 @@
-"""Says in a line above a list how far it can be trusted, in the words of the command line."""
+"""Says how far an answer can be trusted, in a line above it, and the whole trail, in a sentence with its facts."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from flagtrail.completeness import Completeness
+from flagtrail.completeness import STALE, UNWANTED, Completeness
+from flagtrail.status import StreamStatus
 from flagtrail.web.page.shell import Reader
+from flagtrail.web.page.sign import clock, counted, judge
+from flagtrail.web.page.streams import percent
+from flagtrail.when import spoken
+
+NAMED = 3  # sources that a sentence names
+GRAVEST = 3  # problems that the sentence tells; the others stand below it
 
 
 class Trust(NamedTuple):
@@ -15,8 +23,8 @@ class Trust(NamedTuple):
     more: str
 
 
-def trust(told: Completeness, reader: Reader) -> Trust:
-    """Return how far an answer can be trusted."""
+def of_answer(told: Completeness, reader: Reader) -> Trust:
+    """Return how far an answer can be trusted, in the words of the command line."""
     if told.asked is None:
         return Trust("warning", "The time asked for has not begun", "there can be nothing yet")
     if not told.is_trusted:
@@ -39,11 +47,11 @@ def trust(told: Completeness, reader: Reader) -> Trust:
 def _missing(told: Completeness, reader: Reader) -> tuple[str, str]:
     parts = []
     if told.gaps:
-        parts.append(f"{told.gaps} {'gap' if told.gaps == 1 else 'gaps'} in {len(told.streams)} streams")
+        parts.append(f"{counted(told.gaps, 'gap')} in {counted(len(told.streams), 'stream')}")
     if told.failing:
         parts.append(f"{', '.join(told.failing)} cannot be read, or never was")
     if told.differing:
-        parts.append(f"{told.differing} windows differ from the vendor")
+        parts.append(f"{counted(told.differing, 'span')} other than at the vendor")
     if told.is_stale and told.settled_until:
         parts.append(f"nothing was read since {_at(told.settled_until, reader)}")
     if not told.streams:
@@ -58,6 +66,85 @@ def _at(instant: datetime, reader: Reader) -> str:
     return f"{local.day} {local:%b %Y %H:%M}"
 
 
-def percent(share: float) -> str:
-    """Return a share for people, never rounded up to the whole."""
-    return f"{int(share * 1000) / 10:g} %"
+class Verdict(NamedTuple):
+    """Whether the trail can be trusted: its level, a sentence, what else is to be known, and numbers by their names."""
+
+    level: str
+    sentence: str
+    more: list[str]
+    numbers: list[tuple[str, str]]
+
+
+def of_trail(found: Completeness, streams: Sequence[StreamStatus], now: datetime, reader: Reader) -> Verdict:
+    """Return how far the trail as a whole can be trusted, with the facts that it rests on."""
+    judged = judge(found, now)
+    said = list(_problems(found, now, reader))
+    if judged.level == "good" and judged.until:
+        first = reader.local(found.windows[-1].since)
+        since = f"{first.day} {first:%b %Y}"
+        verified = f"{percent(found.verified_share)} of it verified"
+        sentence = f"Complete from {since} to {until(judged.until, reader)}, {verified}."
+    elif judged.level == "warning":
+        sentence = f"Complete, but for {' and '.join(said)}."
+    else:
+        sentence = f"Not complete: {', '.join(said[:GRAVEST]) or judged.detail}."
+    share = sum(stream.share for stream in streams) / len(streams) if streams else 0.0
+    events = sum(stream.events for stream in streams)
+    numbers = [
+        ("covered", percent(share)),
+        ("verified", percent(found.verified_share)),
+        ("gap" if found.gaps == 1 else "gaps", f"{found.gaps:,}"),
+        ("streams", f"{len(streams):,}"),
+        ("changes", f"{events:,}"),
+        ("last look", _last_look(streams, now)),
+    ]
+    rest = [f"Also: {', '.join(said[GRAVEST:])}."] if judged.level == "bad" and said[GRAVEST:] else []
+    return Verdict(judged.level, sentence, [*rest, *_more(found, reader)], numbers)
+
+
+def _problems(found: Completeness, now: datetime, reader: Reader) -> Iterator[str]:
+    """Yield what keeps the trail from being complete, the gravest first, in a few words each."""
+    read = [each.settled_until for each in found.streams if each.settled_until]
+    if not read:
+        yield "nothing was read yet"
+        return
+    if now - min(read) > STALE:
+        late = "nothing was" if now - max(read) > STALE else "some streams were not"
+        yield f"{late} read since {clock(min(read), reader.zone)}"
+    if found.behind:
+        yield f"{', '.join(found.behind[:NAMED])}{' and others' if len(found.behind) > NAMED else ''} cannot be read"
+    if unread := len(found.streams) - len(read):
+        yield f"{counted(unread, 'stream')} never read"
+    gaps = [[gap for gap in each.gaps if gap.reason not in UNWANTED] for each in found.streams]
+    if more := sum(not gap.permanent for each in gaps for gap in each):
+        where = sum(any(not gap.permanent for gap in each) for each in gaps)
+        yield f"{counted(more, 'gap')} in {where:,} of {counted(len(gaps), 'stream')}"
+    if found.differing:
+        yield f"{counted(found.differing, 'span')} other than at the vendor"
+    if lost := sum(gap.permanent for each in gaps for gap in each):
+        yield f"{counted(lost, 'span')} of time lost for good"
+
+
+def _more(found: Completeness, reader: Reader) -> list[str]:
+    told = []
+    whole = found.windows
+    if whole and not found.is_trusted:
+        ends = (_at(whole[-1].since, reader), until(whole[-1].until, reader))
+        told.append(f"The newest time in which nothing is missing: {ends[0]} to {ends[1]}.")
+    if found.settled_until:
+        told.append(f"What is younger than {clock(found.settled_until, reader.zone)} may still appear at the vendors.")
+    if found.streams and found.verified_share < 1:
+        told.append("Verified is what was compared with the vendor's own numbers or entries, and agreed.")
+    return told
+
+
+def until(instant: datetime, reader: Reader) -> str:
+    """Return up to when something was, so that it can be read after another day: today's times say so."""
+    told = clock(instant, reader.zone)
+    return f"{told} today" if len(told) == len("00:00") else told
+
+
+def _last_look(streams: Sequence[StreamStatus], now: datetime) -> str:
+    looks = [stream.state.succeeded_at for stream in streams if stream.state.succeeded_at]
+    passed = spoken(now - max(looks)) if looks else ""
+    return f"{passed} ago" if passed not in ("", "0s") else "just now" if looks else "never"

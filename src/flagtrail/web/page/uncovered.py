@@ -72,7 +72,7 @@ def _drawn(missing: Sequence[_Missing], over: Axis) -> list[Hole]:
     for young in (False, True):
         groups: list[tuple[float, float, list[_Missing]]] = []
         for each in sorted(each for each in missing if (each.reason == TOO_YOUNG) is young):
-            place, end = over.place(each.since), over.place(each.until)
+            place, end = over.scale.at(each.since), over.scale.at(each.until)
             if groups and place <= groups[-1][1] + NEAR:
                 first, last, those = groups[-1]
                 groups[-1] = (first, max(last, end), [*those, each])

@@ -12,7 +12,7 @@ from flagtrail.query import Query, QueryError, expanded, place_of
 from flagtrail.question import TEXT, widened
 from flagtrail.web.access import Trail
 from flagtrail.web.asking import LARGEST
-from flagtrail.web.page.shell import Reader, link, parameters
+from flagtrail.web.page.shell import Reader, parameters
 from flagtrail.web.problems import Refused
 from flagtrail.when import parse_moment, parse_span
 from flagtrail.window import EPOCH, MILLISECOND, Window, iso
@@ -20,7 +20,6 @@ from flagtrail.window import EPOCH, MILLISECOND, Window, iso
 PARAMETERS = ("q", "since", "until", "by", "after", "event", "count")
 LANES = ("vendor", "project", "environment", "actor", "action")
 SIZE = 50  # changes of a page
-LONGEST = 4000  # characters of a question
 EARLIEST = EPOCH + timedelta(days=2)  # of a chart: zones can go before it
 ALL = "all"
 
@@ -84,9 +83,8 @@ class View:
             "since": self.since,
             "until": self.until,
             "by": self.by if self.by != LANES[0] else None,
-            "zone": self.reader.asked_zone,
         }
-        return link("/", {**told, **changed})
+        return self.reader.link("/", {**told, **changed})
 
     def opened(self, id: str | None) -> str:
         """Return the address of this view, at this place of the list, with a change in the pane, or none."""
@@ -145,15 +143,11 @@ def _changed(query: Query, wanted: Mapping[str, Any], unwanted: Mapping[str, Any
 def view(request: Request, reader: Reader, now: datetime) -> View:
     """Return what an address asks for; what of the question is not understood is told in it. Raises Refused."""
     told = parameters(request, PARAMETERS)
-    typed, by, after = told.get("q", ""), told.get("by", LANES[0]), told.get("after", "")
+    typed, by, after = told.get("q", ""), told.get("by", LANES[0]), cursor(told.get("after")) or ""
     if by not in LANES:
         raise Refused(422, f"by: changes are shown by one of {', '.join(LANES)}, and not by {by!r}")
     if told.get("count", ALL) != ALL:
         raise Refused(422, "count: is `all`, or left out")
-    if after:
-        _check_cursor(after)
-    if len(typed) > LONGEST:
-        raise Refused(422, f"q: a question has {LONGEST:,} characters at most")
     found = View(
         now, reader, typed, typed, since=told.get("since", ""), until=told.get("until", ""), by=by, after=after,
         event=told.get("event", ""), counts_all="count" in told,
@@ -161,13 +155,25 @@ def view(request: Request, reader: Reader, now: datetime) -> View:
     return _understood(found)
 
 
-def _check_cursor(after: str) -> None:
+def cursor(text: str | None) -> str | None:
+    """Return a place in a list of changes; None for its beginning. Raises Refused."""
+    if text is None:
+        return None
     try:
-        _, number = place_of(after)
+        _, number = place_of(text)
     except ValueError:
         number = -1
     if not 0 <= number < LARGEST:
         raise Refused(422, "after: this is no cursor of a change; go back to the newest changes")
+    return text
+
+
+def has_no_zone(text: str) -> bool:
+    """Return whether a text is a date or a time of day that each reader would read in a zone of their own."""
+    try:
+        return datetime.fromisoformat(text.strip()).tzinfo is None
+    except ValueError:
+        return False
 
 
 def _understood(found: View) -> View:

@@ -10,6 +10,7 @@ from flagtrail.query import Query, cursor_of, events
 from flagtrail.store import Store
 
 Row = Mapping[str, Any]
+LARGEST = 1000  # changes that are read at once
 
 
 def question_of(people: People, key: str) -> Query:
@@ -32,19 +33,17 @@ def is_whose(people: People, key: str) -> Callable[[Row], bool]:
 
 
 def changes(store: Store, query: Query, fits: Callable[[Row], bool], most: int) -> tuple[list[dict[str, Any]], str]:
-    """Return the first changes of a question that fit, and the cursor after which there may be more; empty when not.
+    """Return the first changes of a question that fit, and the cursor after which there are more; empty when not.
 
     However many others with similar names stand between them, all are found.
     """
     found: list[dict[str, Any]] = []
-    after = query.after
+    after, size = query.after, most + 1
     while True:  # whoever asks bounds the time
-        page = list(events(store, replace(query, limit=most + 1, after=after)))
-        for row in page[:most]:
-            if fits(row):
-                found.append(row)
-                if len(found) == most:
-                    return found, cursor_of(row) if row is not page[-1] else ""
-        if len(page) <= most:
+        page = list(events(store, replace(query, limit=size, after=after)))
+        found += filter(fits, page)
+        if len(found) > most:
+            return found[:most], cursor_of(found[most - 1])
+        if len(page) < size:
             return found, ""
-        after = cursor_of(page[most - 1])
+        after, size = cursor_of(page[-1]), min(2 * size, LARGEST)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -116,16 +116,36 @@ def sentence(row: Mapping[str, Any]) -> Sentence:
     return Sentence(who, what, more, _where(what, place, kind, name), before, object, after)
 
 
+def together(rows: Sequence[Mapping[str, Any]], *, and_more: bool = False) -> Sentence | None:
+    """Return in one sentence that somebody did the same to several objects; None when their own sentences say more."""
+    told = [sentence(row) for row in rows]
+    kind = rows[0]["object_kind"] or ""
+    phrase = _phrase(kind, rows[0]["action"])
+    if phrase is None or any(each.after or each.more or not each.object for each in told):
+        return None
+    before, _, after = phrase.partition("{}")
+    several = f"{len(rows)} {_several(KINDS.get(kind) or _spaced(kind) or 'object')}{' and maybe more' * and_more}"
+    return Sentence(told[0].who, f"{before}{several}{after}", None, told[0].where, before, several, after)
+
+
+def _several(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+
+
 def who_of(row: Mapping[str, Any]) -> str:
     """Return who acted in a row of the table `event`, for the beginning of a sentence."""
     named = tidy(row["actor_name"] or "") or tidy(row["actor_email"] or "") or tidy(row["actor_id"] or "")
     return named or _nobody(row["actor_kind"])
 
 
-@lru_cache(maxsize=4096)
 def tidy(text: str, longest: int = LONGEST_NAME) -> str:
     """Return a text on one line, without signs that nobody sees or that turn others around, and not too long."""
-    seen = (sign if unicodedata.category(sign)[0] != "C" or sign in JOINERS else " " for sign in text[: 8 * longest])
+    return _tidy(text[: 8 * longest], longest)
+
+
+@lru_cache(maxsize=4096)
+def _tidy(text: str, longest: int) -> str:
+    seen = (sign if unicodedata.category(sign)[0] != "C" or sign in JOINERS else " " for sign in text)
     told = " ".join("".join(seen).split())
     return told if len(told) <= longest else told[: longest - 1].rstrip() + "…"
 

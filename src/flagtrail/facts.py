@@ -145,8 +145,14 @@ class Life:
 
     def _unread(self, since: datetime, until: datetime) -> list[str]:
         """Return what was not read of a time in which something may have happened."""
-        holes = subtract(Window(since, until + MILLISECOND), self.covered)
-        return [f"not known whether it was changed between {iso(h.since)} and {iso(h.until)}: gap" for h in holes]
+        found = []
+        for hole in subtract(Window(since, until + MILLISECOND), self.covered):
+            read = max((window.until for window in self.covered), default=None)
+            if read is not None and hole.since >= read:
+                found.append(f"the log is read up to {iso(read)}: a change after that may still appear")
+            else:
+                found.append(f"not known whether it was changed between {iso(hole.since)} and {iso(hole.until)}: gap")
+        return found
 
     def _crossed(self, touch: Touch, since: datetime, until: datetime) -> list[str]:
         """Return what else may have changed a place in a span of time, each event once.

@@ -411,5 +411,5 @@ def test_only_read_is_what_is_covered_up_to_the_moment(trail: Store) -> None:
     keep(trail, "now", LD, Stream("audit_log"), [entry(2, OFF, ON, "now")])
     fact = the_one(state(trail, "map-view", END + DAY, project="now"), "on")
     assert not fact.known
-    assert "gap" in fact.doubts[0]
+    assert "is read up to" in fact.doubts[0]
     assert from_ms(to_ms(fact.event_at)) == START + DAY * 2

@@ -165,7 +165,7 @@ def _fact_line(fact: Fact) -> tuple[object, ...]:
     _add(how, fact.doubts, "yellow")
     _add(how, fact.remarks, "dim")
     shown = (
-        Text(plain(value), style="green") if fact.known else Text(f"not known; maybe {plain(value)}", style="yellow")
+        Text(plain(value), style="green") if fact.known else Text(f"maybe {plain(value)}", style="yellow")
     )
     return fact.environment or "", name, shown, how
 

@@ -15,6 +15,7 @@ from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.upkeep import delete_old, fetch_details, verify_due
 
+UPKEEP = 60.0  # seconds between looks for verifications that are due, for which full forms may be fetched meanwhile
 EVENTS = {  # how a turn that reads ends: well, with an error that can be explained, with one that cannot
     "tick": ("tick", "tick_failed", "tick_crashed"),
     "catch_up": ("catch_up", "catch_up_failed", "catch_up_crashed"),
@@ -24,13 +25,10 @@ log = structlog.get_logger()
 
 
 class Turns:
-    """The jobs of a source; `after` is told of each report of a tick, in the thread of its source.
+    """The jobs of a source; `after` is told of each report of a tick, in the thread of its source."""
 
-    `seconds` is for how long one turn of upkeep may fetch full forms.
-    """
-
-    def __init__(self, store: Store, pulse: Pulse, after: Callable[[Report], None] | None, seconds: float) -> None:
-        self.store, self.pulse, self.after, self.seconds = store, pulse, after, seconds
+    def __init__(self, store: Store, pulse: Pulse, after: Callable[[Report], None] | None = None) -> None:
+        self.store, self.pulse, self.after = store, pulse, after
 
     def tick(self, session: Session) -> Report | None:
         """Look at the newest windows of one source; what goes wrong is logged, and tried again at the next tick."""
@@ -110,6 +108,6 @@ class Turns:
         elif deleted is None:
             log.info("not_deleted", source=name, reason="the trail is on hold")
         turn.move()
-        fetched = fetch_details(session, self.seconds)
+        fetched = fetch_details(session, UPKEEP)
         if fetched.stored or fetched.error:
             log.info("details", source=name, stored=fetched.stored, gone=fetched.gone, error=fetched.error)

@@ -19,8 +19,8 @@ import structlog
 
 from flagtrail.api import Api
 from flagtrail.connector import Stream
-from flagtrail.discovery import Discovery
-from flagtrail.errors import AccessDenied, SourceError, Unavailable, UnexpectedResponse
+from flagtrail.discovery import Discovery, Memory
+from flagtrail.errors import AccessDenied, SourceError, UnexpectedResponse
 from flagtrail.holdings import provisional
 from flagtrail.limit import Limiter
 from flagtrail.plan import Job, plan, portion, remainder
@@ -54,7 +54,8 @@ class Session:
     """One source, connected: its limits and streams are remembered from run to run. Use as a context manager.
 
     `resting` holds until when upkeep leaves a stream alone, by name. Sessions that are given the same `limiters` obey
-    the vendor's limits together where they have the same credential.
+    the vendor's limits together where they have the same credential. With a `memory` the source is read by other
+    processes too, which know of its streams together.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class Session:
         store: Store,
         transport: httpx.BaseTransport | None = None,
         limiters: dict[Any, Limiter] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.store = store
         self.connection = Connection(source, transport, {} if limiters is None else limiters)
-        self.discovery = Discovery(source.name, lambda: self.source.connector.streams(self.api), self._stored)
+        self.discovery = Discovery(source.name, lambda: self.source.connector.streams(self.api), self._stored, memory)
+        self.shared = memory is not None
         self._looking = threading.Lock()
         self.stopping = threading.Event()
         self._begun: set[tuple[str, Reach]] = set()
@@ -254,7 +257,7 @@ class Session:
 
         So that is read again. A session that lives longer has upkeep to do so.
         """
-        if (stream.name, reach) in self._begun:
+        if self.shared or (stream.name, reach) in self._begun:
             return covered
         self._begun.add((stream.name, reach))
         since = self.source.kept_since(self.now()) or EPOCH

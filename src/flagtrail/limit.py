@@ -129,7 +129,7 @@ class Limiter:
                 while not self._closed:
                     now = time.monotonic()
                     wait = max(self._wait_needed(now, spare, route), self._refused_until.get(me, now) - now)
-                    if wait <= 0 and self.ledger is not None:
+                    if wait <= 0 and self.ledger is not None and (self._budgets or not self._heard):
                         wait = self.ledger.take(route, self.reserve, spare)
                         self._refused_until[me] = now + wait
                     if wait <= 0:

@@ -24,11 +24,11 @@ from tests.acceptance.conftest import COMMAND, environment
 from tests.conftest import held, shown
 
 WORKERS = 4
-KILLS = 5
+KILLS = 3
 STREAMS = 200
-LATENCY = 0.03
+LATENCY = 0.02
 ENGINE = '[engine]\nkind = "procrastinate"\nconcurrency = 6\nstalled = "2s"\n'
-SETTINGS = {"start": "31d", "every": "3s", "verify": False}
+SETTINGS = {"start": "31d", "every": "5s", "verify": False}
 
 
 class Asked(NamedTuple):
@@ -78,7 +78,7 @@ def vendors() -> Iterator[dict[str, Simulator]]:
             launchdarkly = LaunchDarklySimulator()
             for project in range(17):
                 launchdarkly.add_project(f"team-{project}", environments=[f"env-{number}" for number in range(5)])
-            launchdarkly.fill(600, 30, seed=account, flag_events=250)
+            launchdarkly.fill(300, 30, seed=account, flag_events=150)
             launchdarkly.burst(launchdarkly.clock.ms() - 86_400_000, 45, actions=3)
             made[f"launchdarkly-{account}"] = opened.enter_context(launchdarkly)
         for account in range(5):
@@ -181,7 +181,7 @@ def wait_until(done: Callable[[], object], what: str, seconds: float = 60.0) -> 
     until = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < until, f"not in {seconds} s: {what}"
-        time.sleep(0.1)
+        time.sleep(0.5)
 
 
 def gaps(store: Store) -> list[Any]:

@@ -143,4 +143,4 @@ class Shift:
             except ConnectorException:  # another one of its kind waits already, or it has ended just now
                 with suppress(ConnectorException):
                     await manager.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=True)
-            log.warning("job_recovered", job=job.task_name, lock=job.lock)
+            log.warning("job_recovered", task=job.task_name, lock=job.lock)

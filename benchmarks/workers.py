@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -42,8 +42,10 @@ from flagtrail.cli import main
 main()
 """
 DAYS = 30
-LATENCY = 0.4
-PROJECTS, ENVIRONMENTS = 19, 5
+LATENCY = 0.5
+ACCOUNTS, PROJECTS, ENVIRONMENTS = 4, 7, 6  # of the vendor, each with as many streams
+STREAMS = ACCOUNTS * (1 + 9 + PROJECTS * ENVIRONMENTS)  # three projects of three environments are there anyway
+ENTRIES = 200  # of each account
 LIMITS: tuple[Mapping[str, tuple[int, int]], ...] = (
     {"global": (100, 10_000)},
     {"global": (40, 2000)},
@@ -61,6 +63,7 @@ class Gate(LaunchDarklySimulator):
         self.window = min((window for _, window in quotas.values()), default=1000)
         self.used: dict[str, Counter[int]] = {"": Counter()}
         self.refused = 0
+        self.began: float | None = None  # when it was asked for entries first
 
     def answer(self, request: Request) -> Reply:
         """Answer when opened."""
@@ -68,37 +71,45 @@ class Gate(LaunchDarklySimulator):
         reply = super().answer(request)
         with self.lock:
             now = self.clock.ms() // self.window
+            if "auditlog" in request.path or "flag-events" in request.path:
+                self.began = self.began or time.time()
             self.refused += reply.status == 429
             self.used[""][now] += 1
             self.used.setdefault(f"{request.method} {request.path}", Counter())[now] += 1
         return reply
 
 
-def simulate(pipe: Connection, quotas: Mapping[str, tuple[int, int]], records: int, latency: float) -> None:
+def simulate(
+    pipe: Connection, accounts: int, quotas: Mapping[str, tuple[int, int]], records: int, latency: float
+) -> None:
     """Simulate the vendor in a process of its own, so that it takes no time from the workers."""
-    with Gate(quotas) as vendor:
-        for project in range(PROJECTS - 3):
-            vendor.add_project(f"team-{project}", environments=[f"env-{number}" for number in range(ENVIRONMENTS)])
-        vendor.fill(records, DAYS, seed=1, flag_events=records // 2)
-        vendor.latency = latency
-        pipe.send((vendor.url, sum(len(ids) for ids in vendor.truth().values())))
-        while (asked := pipe.recv()) is not None:
-            if asked == "open":
+    with ExitStack() as opened:
+        vendors = [opened.enter_context(Gate(quotas)) for _ in range(accounts)]
+        for seed, vendor in enumerate(vendors):
+            for project in range(PROJECTS):
+                vendor.add_project(f"team-{project}", environments=[f"env-{number}" for number in range(ENVIRONMENTS)])
+            vendor.fill(records, DAYS, seed=seed, flag_events=records // 2)
+            vendor.latency = latency
+        entries = sum(len(ids) for vendor in vendors for ids in vendor.truth().values())
+        pipe.send(([vendor.url for vendor in vendors], entries))
+        while pipe.recv() is not None:
+            for vendor in vendors:
                 vendor.opened.set()
-            with vendor.lock:
-                pipe.send((vendor.used, vendor.refused))
+            pipe.send([(vendor.used, vendor.refused, vendor.began) for vendor in vendors])
 
 
 @contextmanager
-def vendor_with(quotas: Mapping[str, tuple[int, int]], records: int, latency: float) -> Iterator[tuple[Any, str, int]]:
-    """Give a pipe to a simulated vendor, its address, and how many entries it has."""
+def vendor_with(
+    accounts: int, quotas: Mapping[str, tuple[int, int]], records: int, latency: float
+) -> Iterator[tuple[Any, list[str], int]]:
+    """Give a pipe to a simulated vendor, the addresses of its accounts, and how many entries they have."""
     here, there = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=simulate, args=(there, quotas, records, latency), daemon=True)
+    process = context.Process(target=simulate, args=(there, accounts, quotas, records, latency), daemon=True)
     process.start()
-    url, entries = here.recv()
+    urls, entries = here.recv()
     try:
-        yield here, url, entries
+        yield here, urls, entries
     finally:
         here.send(None)
         process.join()
@@ -118,11 +129,13 @@ class Elsewhere(LaunchDarklySimulator):
 
 
 @contextmanager
-def crew(count: int, url: str, vendor: str, words: list[str], **engine: Any) -> Iterator[list[subprocess.Popen[bytes]]]:
+def crew(
+    count: int, url: str, accounts: list[str], words: list[str], **engine: Any
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run so many workers, which have begun when the block begins."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        vendors: dict[str, Simulator] = {"acme": Elsewhere(vendor)}
+        vendors: dict[str, Simulator] = {f"acme-{number}": Elsewhere(each) for number, each in enumerate(accounts)}
         config = write_config(folder, vendors, url, start=f"{DAYS + 1}d", verify=False, details="off", every="5s")
         lines = [f"{key} = {json.dumps(value)}" for key, value in ({"kind": "procrastinate"} | engine).items()]
         config.write_text("\n".join(["[engine]", *lines, "", config.read_text(encoding="utf-8")]), encoding="utf-8")
@@ -167,15 +180,14 @@ def postgresql() -> Iterator[Any]:
 def whole(store: Store) -> bool:
     """Return whether every stream is covered."""
     streams = status(store)
-    return len(streams) == 1 + PROJECTS * ENVIRONMENTS - 6 and not any(stream.gaps for stream in streams)
+    return len(streams) == STREAMS and not any(stream.gaps for stream in streams)
 
 
-def seconds_until_whole(store: Store) -> float:
-    """Return how many seconds pass until every stream is covered."""
-    began = time.monotonic()
+def wait_until_whole(store: Store) -> float:
+    """Wait until every stream is covered, and return when that was, in seconds since the Unix epoch."""
     while not whole(store):
-        time.sleep(0.1)
-    return time.monotonic() - began
+        time.sleep(0.2)
+    return time.time()
 
 
 def stored(store: Store) -> int:
@@ -193,50 +205,51 @@ def main() -> None:
 
 
 def _speed(new: Any) -> None:
-    print(f"A first load of {1 + PROJECTS * ENVIRONMENTS - 6} streams, each answer of the vendor {LATENCY:g} s late,")
-    print("4 jobs at a time in each worker; from the vendor's first answer to the last window")
+    print(
+        f"A first load of {STREAMS} streams of {ACCOUNTS} accounts, each answer of the vendor {LATENCY:g} s late, with"
+    )
+    print("4 jobs at a time in each worker; from the first request for entries to the last window")
     print(f"{'workers':>8}{'entries':>9}{'stored':>8}{'requests':>10}{'seconds':>9}{'faster':>8}")
     first = 0.0
     for count in (1, 2, 4):
         url = new()
         with (
-            vendor_with({}, 1000, LATENCY) as (pipe, vendor, entries),
+            vendor_with(ACCOUNTS, {}, ENTRIES, LATENCY) as (pipe, vendors, entries),
             Store(url) as store,
-            crew(count, url, vendor, WORKER, concurrency=4),
+            crew(count, url, vendors, WORKER, concurrency=4),
         ):
             pipe.send("open")
             pipe.recv()
-            seconds = seconds_until_whole(store)
+            ended = wait_until_whole(store)
             pipe.send("")
-            used, _ = pipe.recv()
+            told = pipe.recv()
+            seconds = ended - min(began for *_, began in told)
             first = first or seconds
-            requests = sum(used[""].values())
-            told = f"{count:>8}{entries:>9,}{stored(store):>8,}{requests:>10,}{seconds:>9.1f}{first / seconds:>8.2f}"
-            print(told, flush=True)
+            requests = sum(sum(used[""].values()) for used, *_ in told)
+            row = f"{count:>8}{entries:>9,}{stored(store):>8,}{requests:>10,}{seconds:>9.1f}{first / seconds:>8.2f}"
+            print(row, flush=True)
 
 
 def _killed(new: Any) -> None:
     print("\nOne of two workers is killed (SIGKILL) in the middle of such a load, with `stalled` as it is by default")
     url = new()
     with (
-        vendor_with({}, 1000, LATENCY) as (pipe, vendor, entries),
+        vendor_with(ACCOUNTS, {}, ENTRIES, LATENCY) as (pipe, vendors, entries),
         Store(url) as store,
-        crew(2, url, vendor, WORKER, concurrency=4) as running,
+        crew(2, url, vendors, WORKER, concurrency=4) as running,
     ):
         pipe.send("open")
         pipe.recv()
         time.sleep(8)
         running[0].kill()
-        at = time.monotonic()
+        at = time.time()
         begun = doing(store)
         while begun & doing(store):
             time.sleep(0.1)
-        given = time.monotonic() - at
-        seconds_until_whole(store)
+        given = time.time() - at
+        seconds = wait_until_whole(store) - at
         print(f"{len(begun)} jobs were under way; {given:.1f} s later none was left to the dead worker, and after")
-        print(
-            f"{time.monotonic() - at:.1f} s everything was there: {stored(store):,} of {entries:,} entries", flush=True
-        )
+        print(f"{seconds:.1f} s everything was there: {stored(store):,} of {entries:,} entries", flush=True)
 
 
 def doing(store: Store) -> set[tuple[int, int]]:
@@ -255,14 +268,14 @@ def _limits(new: Any) -> None:
             url = new()
             limit, window = min(quotas.values())
             with (
-                vendor_with(quotas, 12 * limit * 20, 0.05) as (pipe, vendor, _),
-                crew(4, url, vendor, words),
+                vendor_with(1, quotas, 12 * limit * 20, 0.05) as (pipe, vendors, _),
+                crew(4, url, vendors, words),
             ):
                 pipe.send("open")
                 pipe.recv()
                 time.sleep(max(12, 8 * window / 1000))
                 pipe.send("")
-                used, refused = pipe.recv()
+                [(used, refused, _)] = pipe.recv()
             _print_use(quotas, name, limit, used, refused)
 
 

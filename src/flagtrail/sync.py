@@ -11,7 +11,6 @@ killed anywhere is resumed by running it again.
 import threading
 from collections.abc import Callable, Iterable, MutableSet
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from typing import Any, Self
 
 import httpx
@@ -25,29 +24,19 @@ from flagtrail.holdings import provisional
 from flagtrail.limit import Limiter
 from flagtrail.plan import Job, plan, portion, remainder
 from flagtrail.quiet import Quiet
+from flagtrail.reach import Reach, wanted
 from flagtrail.readers import Readers
 from flagtrail.refusals import Refusals
 from flagtrail.renewal import Connection
 from flagtrail.report import Nobody, Report, StreamReport, Watch
-from flagtrail.source import AHEAD, Source
+from flagtrail.source import Source
 from flagtrail.store import Gap, Store
 from flagtrail.when import spoken
-from flagtrail.window import EPOCH, Window, iso, subtract
+from flagtrail.window import EPOCH, Window, subtract
 
 RETRY_GAP = timedelta(hours=1)  # a window that cannot be read whole is tried again after this
-NEWEST = timedelta(hours=1)  # how far back from the settling time a look goes: further than any quiet stream ends
 
 log = structlog.get_logger()
-
-
-class Reach(Enum):
-    """What of the wanted time one run reads: all, what is newer or older than `NEWEST`, or what a person asked for."""
-
-    WHOLE, NEW, OLD, ASKED = "whole", "new", "old", "asked"
-
-
-EDGE = (Reach.NEW, Reach.OLD)
-BESIDES = (Reach.OLD, Reach.ASKED)  # they do not tell how it stands with everything up to now
 
 
 class Session:
@@ -121,21 +110,21 @@ class Session:
         return self.read(lambda: self.wanted(Reach.OLD), Reach.OLD, watch)
 
     def read(
-        self, wanted: Callable[[], list[Job]], reach: Reach, watch: Watch | None = None, most: int | None = None
+        self, find: Callable[[], list[Job]], reach: Reach, watch: Watch | None = None, most: int | None = None
     ) -> Report:
         """Read what of wanted windows of streams is not covered; raises what `fill` raises. Every engine's job is this.
 
-        `wanted` finds them, and may raise SourceError. With `most` the newest jobs of about so many requests are done,
+        `find` finds them, and may raise SourceError. With `most` the newest jobs of about so many requests are done,
         and the others are left in the report.
         """
         report, api = Report(self.source.name), self.api
         requests = api.requests
-        failure = self._attempt(report, wanted, reach, watch or Nobody(), most)
+        failure = self._attempt(report, find, reach, watch or Nobody(), most)
         refused = report.refused.get(None)
         if refused and refused.status == 401 and not self.stopping.is_set() and self.connection.renew(api):
             self.refusals.forget()
             earlier, report = report, Report(self.source.name)
-            failure = self._attempt(report, wanted, reach, watch or Nobody(), most)
+            failure = self._attempt(report, find, reach, watch or Nobody(), most)
             report.add(earlier)
         report.requests = self.api.requests - requests
         report.stopped = self.stopping.is_set()
@@ -144,18 +133,18 @@ class Session:
                 report.error, report.refused = None, {}
                 return report
             log.warning("source_failed", source=self.source.name, error=report.error)
-        if report.error or not (reach in BESIDES or report.stopped):
+        if report.error or (reach.tells_of_now and not report.stopped):
             self.store.note_source(self.source.name, self.source.connector.vendor, report.error)
         self.refusals.remember(report.refused)
         return report
 
     def _attempt(
-        self, report: Report, wanted: Callable[[], list[Job]], reach: Reach, watch: Watch, most: int | None
+        self, report: Report, find: Callable[[], list[Job]], reach: Reach, watch: Watch, most: int | None
     ) -> SourceError | None:
         """Read what is to be read, once; return the error that kept it from beginning, which is in the report too."""
         try:
             self.refusals.check()
-            jobs, report.left = portion(self._plan(report, wanted(), reach), most)
+            jobs, report.left = portion(self._plan(report, find(), reach), most)
             started = self.now()
         except SourceError as error:
             if isinstance(error, AccessDenied):
@@ -167,7 +156,7 @@ class Session:
         self._note(report, started, reach)
         if report.grown:
             self.discovery.look_again()
-        if reach not in BESIDES:
+        if reach.tells_of_now:
             self.quiet.learn(report, self.discovery.known, started)
         return None
 
@@ -199,18 +188,10 @@ class Session:
         """Return the window of each stream that a run of this reach is to read, covered or not; raises SourceError."""
         streams: Iterable[Stream] = self.streams(whole=False)
         now = self.now()  # one instant for all: windows that end together are read in the connector's order
-        since = self.source.wanted_since(now)
-        if since >= now + AHEAD and asked is None:
-            raise UnexpectedResponse(f"by the vendor's clock it is {iso(now)}, which is before the configured start")
-        wanted = asked.before(now + AHEAD) if asked else Window(since, now + AHEAD)
-        if wanted and (kept_here := self.source.kept_here_since(now)):
-            wanted = wanted.after(kept_here)
-        if wanted and reach in EDGE:
-            edge = now - self.source.settle - NEWEST
-            wanted = wanted.after(edge) if reach is Reach.NEW else wanted.before(edge)
+        window = wanted(self.source, reach, asked, now)
         if reach is Reach.NEW:
             streams = [stream for stream in streams if self.quiet.is_due(stream, now)]
-        return [Job(stream, wanted) for stream in streams] if wanted else []
+        return [Job(stream, window) for stream in streams] if window else []
 
     def unread(self, job: Job) -> list[Window]:
         """Return what of a job's window is neither covered nor known to be unreadable, oldest first."""
@@ -223,11 +204,11 @@ class Session:
         gaps = self.store.gaps(self.source.name, stream.name)
         return [gap.window for gap in gaps if gap.permanent or _just_tried(gap)]
 
-    def _plan(self, report: Report, wanted: list[Job], reach: Reach, *, register: bool = True) -> list[Job]:
+    def _plan(self, report: Report, found: list[Job], reach: Reach, *, register: bool = True) -> list[Job]:
         """Return what is to be read of wanted windows, newest first."""
         jobs: list[Job] = []
         now, connector = self.now(), self.source.connector
-        for job in wanted:
+        for job in found:
             stream, window = job.stream, job.window
             state = report.streams[stream.name] = StreamReport(stream)
             try:
@@ -287,11 +268,11 @@ class Session:
         now = datetime.now(UTC)
         for name, state in report.streams.items():
             values: dict[str, Any] = {}
-            if reach in (Reach.WHOLE, Reach.OLD):
+            if reach.tells_of_gaps:
                 self.behind.add(name) if state.error else self.behind.discard(name)
             if state.error:
                 values = {"failed_at": now, "error": state.error}
-            elif self.stopping.is_set() or reach in BESIDES:
+            elif self.stopping.is_set() or not reach.tells_of_now:
                 continue  # neither a failure, nor a look at everything up to now
             else:
                 values = {"succeeded_at": now}

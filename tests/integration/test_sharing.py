@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from flagtrail.daemon import Daemon
 from flagtrail.limit import Told
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
+from flagtrail.reach import Reach
 from flagtrail.store import Store
-from flagtrail.sync import Reach, Session
+from flagtrail.sync import Session
 from flagtrail.turns import Turns
 from flagtrail.workers.crew import Crew
 from flagtrail.workers.ledger import PROBING, SharedLedger
@@ -49,7 +51,7 @@ def shelf(store: Store) -> Shelf:
 @pytest.fixture
 def vendor() -> Iterator[LaunchDarklySimulator]:
     with LaunchDarklySimulator() as simulator:
-        simulator.fill(300, 20, seed=1, flag_events=60)
+        simulator.fill(100, 20, seed=1, flag_events=30)
         yield simulator
 
 
@@ -219,3 +221,37 @@ def test_a_worker_without_its_database_begins_again(
         vendor.add(resources="proj/web:env/production:flag/new")
         wait_until(lambda: is_whole(store, vendor), "it reads on")
         assert pulse.is_alive
+
+
+def test_a_job_that_fails_is_done_again_and_one_whose_end_was_not_noted_is_put_back(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagtrail.workers.shift.BEAT", 0.3)
+    monkeypatch.setattr("flagtrail.workers.shift.PAUSE", 0)
+    reads = count()
+    read = Session.read
+
+    def sometimes(session: Session, *told: Any) -> Any:
+        if threading.current_thread().name.startswith("worker") and next(reads) in (3, 4, 5):
+            raise RuntimeError("a bug")
+        return read(session, *told)
+
+    monkeypatch.setattr(Session, "read", sometimes)
+    source = source_of(vendor, every=timedelta(days=1))
+    with running(Daemon([source], store, engine=engine)):
+        wait_until(lambda: is_whole(store, vendor), "all is read, without another tick")
+        queue = Queue(Shelf(store))
+        queue.open()
+        queue.put("verify", "nobody", Priority.VERIFY, lock="left over", once="left over", stream="audit_log")
+        queue.close()
+        with store.engine.begin() as connection:
+            schema = Shelf(store).schema
+            worker = connection.execute(text(f"SELECT id FROM {schema}.procrastinate_workers")).scalar()
+            left = (
+                f"UPDATE {schema}.procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE lock = 'left over'"
+            )
+            connection.execute(text(f"SET LOCAL search_path = {schema}"))
+            connection.execute(text(left), {"worker": worker})
+        wait_until(lambda: told(logged, "job_recovered"), "it is put back")
+    assert len(told(logged, "read_crashed")) == 3
+    assert {line["lock"] for line in told(logged, "job_recovered")} == {"left over"}

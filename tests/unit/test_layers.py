@@ -22,7 +22,7 @@ LAYERS = (
     ("verify", "forget"),
     ("rounds", "sync", "follow", "sql", "sweep", "keep"),
     ("compare", "details", "discovery", "readers", "renewal", "vanished"),
-    ("around", "state"),
+    ("around", "state", "reach"),
     ("completeness", "jobs", "status_json", "trust"),
     ("quiet", "nudges"),
     ("unread",),

@@ -12,8 +12,10 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from flagtrail.plan import Job
+from flagtrail.pulse import Turn
+from flagtrail.reach import Reach
 from flagtrail.report import Report, Verification
-from flagtrail.sync import Reach, Session
+from flagtrail.sync import Session
 from flagtrail.turns import Turns
 from flagtrail.upkeep import streams_due
 from flagtrail.window import Window
@@ -64,13 +66,15 @@ class Jobs:
             return True
         wanted = [Job(known, Window.of_ms(since, until), expected) for since, until, expected in windows]
         most = MOST if reach == Reach.OLD.value else None
+
+        def reading(turn: Turn) -> Report:
+            report = session.read(lambda: wanted, Reach(reach), turn, most)
+            if report.left and not report.error:
+                self._put_read(session, report.left, Reach(reach))
+            return report
+
         with bound_contextvars(stream=stream):
-            report = self.turns.read(
-                session, "read", lambda turn: session.read(lambda: wanted, Reach(reach), turn, most)
-            )
-        if report is not None and report.left and not report.error:
-            self._put_read(session, report.left, Reach(reach))
-        return self._finished(report)
+            return self._finished(self.turns.read(session, "read", reading))
 
     def upkeep(self, source: str, timestamp: int | None = None) -> bool:
         """Delete what is too old, fetch full forms, and let streams be verified of which that is due."""

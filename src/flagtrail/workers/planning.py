@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 
 from flagtrail.database import guarded
+from flagtrail.reach import NEWEST
 from flagtrail.report import News
 from flagtrail.schema import EVENT
 from flagtrail.store import SourceState, Store
-from flagtrail.sync import NEWEST, Session
+from flagtrail.sync import Session
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # Seconds between the ticks of one source: what cron can say, so that Procrastinate lets each of them come once.

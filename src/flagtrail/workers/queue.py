@@ -9,6 +9,7 @@ from typing import Any
 
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Job
 from sqlalchemy.engine import URL
 
 from flagtrail.database import connect_args
@@ -67,8 +68,22 @@ class Queue:
     ) -> bool:
         """Put a job there; return False when it waits there already. Raises StoreError."""
         told: dict[str, Any] = {"queue": queue_of(source), "lock": lock, "queueing_lock": once, "priority": priority}
+        return self._put(task, told, args | {"source": source})
+
+    def put_again(self, job: Job, seconds: int, attempt: int) -> bool:
+        """Put a job there that was not finished, to be done in so many seconds, unless its like waits there already.
+
+        Procrastinate's own way, which lets the job itself wait again, fails when its like does. Raises StoreError.
+        """
+        told: dict[str, Any] = {
+            "queue": job.queue, "lock": job.lock, "queueing_lock": job.queueing_lock, "priority": job.priority,
+            "schedule_in": {"seconds": seconds},
+        }  # fmt: skip
+        return self._put(job.task_name, told, job.task_kwargs | {"attempt": attempt})
+
+    def _put(self, task: str, told: dict[str, Any], args: dict[str, Any]) -> bool:
         try:
-            self._app.configure_task(task, **told).defer(source=source, **args)
+            self._app.configure_task(task, **told).defer(**args)
         except AlreadyEnqueued:
             return False
         except ConnectorException as error:

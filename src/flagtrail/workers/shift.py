@@ -8,10 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Status
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
+from procrastinate.worker import Worker
 
+from flagtrail.errors import StoreError
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
 from flagtrail.roster import BEAT
@@ -21,14 +24,11 @@ from flagtrail.workers.jobs import Jobs
 from flagtrail.workers.planning import DAY, STEPS, cron, step
 from flagtrail.workers.queue import EVERYBODY, Priority, queue_of
 
-ATTEMPTS = 3  # of a job that could not be finished; after that its next tick lets it come again
+ATTEMPTS = 3  # of a job that could not be finished; after that a later tick lets it come again
+PAUSE = 5  # seconds between them, and more each time
 AGAIN = 5.0  # seconds until a worker begins again whose database failed
 
 log = structlog.get_logger()
-
-
-class NotFinished(Exception):
-    """A job is to be done again, here or by another worker."""
 
 
 class Shift:
@@ -38,6 +38,7 @@ class Shift:
         self.jobs, self.sources, self.settings, self.pulse = jobs, list(sources), settings, pulse
         self.patience = settings.stalled.total_seconds()
         self._stopping = threading.Event()
+        self._running: set[int] = set()  # numbers of the jobs that are under way
         self._cancel: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
@@ -85,22 +86,18 @@ class Shift:
         if self._stopping.is_set():
             return
         loop.set_default_executor(ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="worker"))
-        beating = asyncio.create_task(self._beat())
-        try:
-            async with (app := self._app()).open_async():
-                await app.run_worker_async(
-                    queues=[EVERYBODY, *(queue_of(source.name) for source in self.sources)],
-                    concurrency=self.settings.concurrency, install_signal_handlers=False, delete_jobs="always",
-                    fetch_job_polling_interval=1.0, abort_job_polling_interval=self.patience * 10,
-                    update_heartbeat_interval=self.patience / 4, stalled_worker_timeout=self.patience,
-                )  # fmt: skip
-        finally:
-            beating.cancel()
-
-    async def _beat(self) -> None:
-        while True:
-            self.pulse.beat("queue")
-            await asyncio.sleep(BEAT)
+        async with (app := self._app()).open_async():
+            worker = Worker(
+                app, queues=[EVERYBODY, *(queue_of(source.name) for source in self.sources)],
+                concurrency=self.settings.concurrency, install_signal_handlers=False, delete_jobs="always",
+                fetch_job_polling_interval=1.0, abort_job_polling_interval=self.patience * 10,
+                update_heartbeat_interval=self.patience / 4, stalled_worker_timeout=self.patience,
+            )  # fmt: skip
+            looking = asyncio.create_task(self._look_after(app.job_manager, worker))
+            try:
+                await worker.run()  # type: ignore[no-untyped-call]
+            finally:
+                looking.cancel()
 
     def _app(self) -> App:
         """Return Procrastinate with our jobs, and the ticks of each source."""
@@ -126,21 +123,47 @@ class Shift:
     def _task(self, app: App, name: str) -> Any:
         do = getattr(self.jobs, name)
 
-        def task(context: JobContext, /, **args: Any) -> None:
-            if not do(**args) and context.job.attempts < ATTEMPTS:
-                raise NotFinished
+        def task(context: JobContext, /, attempt: int = 1, **args: Any) -> None:
+            assert context.job.id is not None
+            self._running.add(context.job.id)
+            try:
+                if not do(**args) and attempt < ATTEMPTS:
+                    # One that was told to stop goes on elsewhere, at once.
+                    seconds = 0 if self._stopping.is_set() else attempt * PAUSE
+                    self.jobs.queue.put_again(context.job, seconds, attempt + 1)
+            except StoreError as error:
+                log.error("job_lost", task=name, error=str(error))
+            finally:
+                self._running.discard(context.job.id)
 
-        again = RetryStrategy(wait=1, linear_wait=5, retry_exceptions=[NotFinished])
-        return app.task(name=name, pass_context=True, retry=again)(task)
+        return app.task(name=name, pass_context=True)(task)
 
     async def _recover(self, context: JobContext, timestamp: int) -> None:
         """Give the jobs of workers that show no sign of life to others."""
         manager = context.app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self.patience):
-            assert job.id is not None
-            try:
-                await manager.retry_job(job)
-            except ConnectorException:  # another one of its kind waits already, or it has ended just now
-                with suppress(ConnectorException):
-                    await manager.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=True)
-            log.warning("job_recovered", task=job.task_name, lock=job.lock)
+            await _put_back(manager, job)
+
+    async def _look_after(self, manager: JobManager, worker: Worker) -> None:
+        """Show signs of life, and put back jobs that count as ours and are not: noting an end may have failed."""
+        strange: set[int | None] = set()
+        while True:
+            self.pulse.beat("queue")
+            with suppress(ConnectorException):
+                found = await manager.list_jobs_async(status=Status.DOING.value, worker_id=worker.worker_id or 0)
+                lost = {job.id: job for job in found if job.id not in self._running}
+                for number in lost.keys() & strange:
+                    await _put_back(manager, lost[number])
+                strange = set(lost)
+            await asyncio.sleep(BEAT)
+
+
+async def _put_back(manager: JobManager, job: Job) -> None:
+    """Let a job wait again that nobody does."""
+    assert job.id is not None
+    try:
+        await manager.retry_job(job)
+    except ConnectorException:  # its like waits already, or it has ended just now
+        with suppress(ConnectorException):
+            await manager.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=True)
+    log.warning("job_recovered", task=job.task_name, lock=job.lock)

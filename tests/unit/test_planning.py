@@ -14,7 +14,7 @@ from flagtrail.store import SourceState
 from flagtrail.window import Window
 from flagtrail.workers.planning import STEPS, cron, is_due, step
 from flagtrail.workers.queue import LONGEST as LONGEST_NAME
-from flagtrail.workers.queue import queue_of
+from flagtrail.workers.queue import Priority, queue_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -48,9 +48,9 @@ def test_a_source_that_nobody_looked_at_when_it_was_due_is_due_at_the_next_tick(
 
 def test_names_of_queues_are_short_and_differ() -> None:
     long = ["x" * 60 + ending for ending in "ab"]
-    names = {queue_of(name) for name in [*long, "acme"]}
-    assert len(names) == 3
-    assert max(map(len, names)) <= LONGEST_NAME
+    names = {queue_of(name, priority) for name in [*long, "acme"] for priority in Priority}
+    assert len(names) == 6, "what is new has a queue of its own"
+    assert max(map(len, names)) <= LONGEST_NAME + 1
 
 
 def test_much_is_cut_into_portions_that_lose_nothing() -> None:

@@ -104,13 +104,13 @@ def _daemon(settings: Config, config: Path | None, source: list[str] | None) -> 
     """Read sources until told to end, and serve and tell beside that what the settings ask for."""
     from flagtrail.daemon import Daemon  # with a scheduler, which nothing else needs
 
+    engine = _engine(settings.engine)
     logs.configure()
     logs.catch_all()
     memory.give_back()
     sources = settings.sources(source)
     url = store_url(settings, config)
     pulse = Pulse(settings.run.stuck)
-    engine = _engine(settings.engine)
     with Store(url) as store, _traces(settings.telemetry.endpoint), ExitStack() as ending:
         notices = _notices(url, settings)
         reloading = Reloading(settings, config, source)

@@ -17,7 +17,8 @@ from flagtrail.errors import StoreError
 from flagtrail.workers.shelf import Shelf
 
 EVERYBODY = "*"  # the queue of what every worker can do; no source may have this name
-LONGEST = 40  # characters of a queue's name: PostgreSQL takes no longer name of a channel
+LONGEST = 39  # characters of a queue's name, without what follows: PostgreSQL takes no longer name of a channel
+SOON = "!"  # ends the name of a source's queue of what is not to wait for others
 CONNECTIONS = 4  # at most, of each pool
 
 
@@ -27,11 +28,10 @@ class Priority(IntEnum):
     VERIFY, UPKEEP, OLDER, NEWEST, PLAN, RECOVER = range(6)
 
 
-def queue_of(source: str) -> str:
-    """Return the name of a source's queue: a worker takes jobs of the sources that it knows."""
-    if len(source) <= LONGEST:
-        return source
-    return f"{source[: LONGEST - 13]}-{sha256(source.encode()).hexdigest()[:12]}"
+def queue_of(source: str, priority: Priority) -> str:
+    """Return the name of a source's queue of such jobs: a worker takes jobs of the sources that it knows."""
+    short = f"{source[: LONGEST - 13]}-{sha256(source.encode()).hexdigest()[:12]}"
+    return (source if len(source) <= LONGEST else short) + (SOON if priority >= Priority.NEWEST else "")
 
 
 def pool_args(url: URL, schema: str) -> dict[str, Any]:
@@ -67,7 +67,12 @@ class Queue:
         self, task: str, source: str, priority: Priority, *, lock: str, once: str | None = None, **args: Any
     ) -> bool:
         """Put a job there; return False when it waits there already. Raises StoreError."""
-        told: dict[str, Any] = {"queue": queue_of(source), "lock": lock, "queueing_lock": once, "priority": priority}
+        told: dict[str, Any] = {
+            "queue": queue_of(source, priority),
+            "lock": lock,
+            "queueing_lock": once,
+            "priority": priority,
+        }
         return self._put(task, told, args | {"source": source})
 
     def put_again(self, job: Job, seconds: int, attempt: int) -> bool:

@@ -12,7 +12,7 @@ from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
-from procrastinate.worker import Worker
+from procrastinate.worker import Worker as Taker
 
 from flagtrail.errors import StoreError
 from flagtrail.operating import EngineSettings
@@ -29,6 +29,10 @@ PAUSE = 5  # seconds between them, and more each time
 AGAIN = 5.0  # seconds until a worker begins again whose database failed
 
 log = structlog.get_logger()
+
+
+class EndedItself(Exception):
+    """Procrastinate takes no more jobs, though nobody told it to."""
 
 
 class Shift:
@@ -68,11 +72,12 @@ class Shift:
         while not self._stopping.is_set():
             try:
                 asyncio.run(self._work())
-                error = "its database did not answer"
+                return
             except asyncio.CancelledError:
                 return
             except Exception as failed:  # noqa: BLE001 - whatever it was, the sources have to be read
-                error = " ".join(str(failed.__cause__ or failed).split())
+                first = failed.exceptions[0] if isinstance(failed, ExceptionGroup) else failed
+                error = " ".join(str(first.__cause__ or first).split())
             if not self._stopping.is_set():
                 log.error("worker_failed", error=error)
             for _ in range(int(AGAIN)):
@@ -85,39 +90,51 @@ class Shift:
         self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
         if self._stopping.is_set():
             return
-        loop.set_default_executor(ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="worker"))
-        async with (app := self._app()).open_async():
-            worker = Worker(
-                app, queues=[EVERYBODY, *(queue_of(source.name) for source in self.sources)],
-                concurrency=self.settings.concurrency, install_signal_handlers=False, delete_jobs="always",
+        names = [source.name for source in self.sources]
+        soon = [queue_of(name, Priority.NEWEST) for name in names]
+        late = [EVERYBODY, *(queue_of(name, Priority.OLDER) for name in names)]
+        many = self.settings.concurrency
+        few = max(many // 4, 1)  # so that what is new finds somebody, however long everybody takes over what is old
+        loop.set_default_executor(ThreadPoolExecutor(many + few, thread_name_prefix="worker"))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take(self._app(ticks=True), [*soon, *late], many))
+            group.create_task(self._take(self._app(ticks=False), soon, few))
+
+    async def _take(self, app: App, queues: list[str], concurrency: int) -> None:
+        """Take jobs until it is cancelled; raises EndedItself when Procrastinate gives up."""
+        async with app.open_async():
+            taker = Taker(
+                app, queues=queues, concurrency=concurrency, install_signal_handlers=False, delete_jobs="always",
                 fetch_job_polling_interval=1.0, abort_job_polling_interval=self.patience * 10,
                 update_heartbeat_interval=self.patience / 4, stalled_worker_timeout=self.patience,
             )  # fmt: skip
-            looking = asyncio.create_task(self._look_after(app.job_manager, worker))
+            looking = asyncio.create_task(self._look_after(app.job_manager, taker))
             try:
-                await worker.run()  # type: ignore[no-untyped-call]
+                await taker.run()  # type: ignore[no-untyped-call]
             finally:
                 looking.cancel()
+        raise EndedItself("the queue's database did not answer")
 
-    def _app(self) -> App:
+    def _app(self, *, ticks: bool) -> App:
         """Return Procrastinate with our jobs, and the ticks of each source."""
         app = App(connector=PsycopgConnector(**self.jobs.queue.pool_args), periodic_defaults={"max_delay": DAY})
         for name in ("read", "verify"):
             self._task(app, name)
         plan, upkeep = self._task(app, "plan"), self._task(app, "upkeep")
-        for source in self.sources:
+        for source in self.sources if ticks else []:
             for task, seconds, priority in (
                 (plan, step(source.every), Priority.PLAN), (upkeep, int(UPKEEP), Priority.UPKEEP),
             ):  # fmt: skip
                 once = f"{task.name} {source.name}"
                 app.periodic(
-                    cron=cron(seconds), periodic_id=source.name, queue=queue_of(source.name), lock=once,
+                    cron=cron(seconds), periodic_id=source.name, queue=queue_of(source.name, priority), lock=once,
                     queueing_lock=once, priority=priority, task_kwargs={"source": source.name},
                 )(task)  # fmt: skip
         # Without a lock: a worker that dies over it must not keep others from it.
         recover = app.task(name="recover", queue=EVERYBODY, queueing_lock="recover", pass_context=True)(self._recover)
         often = max(each for each in STEPS if each <= max(self.patience / 4, 1))
-        app.periodic(cron=cron(often), priority=Priority.RECOVER)(recover)
+        if ticks:
+            app.periodic(cron=cron(often), priority=Priority.RECOVER)(recover)
         return app
 
     def _task(self, app: App, name: str) -> Any:
@@ -144,13 +161,13 @@ class Shift:
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self.patience):
             await _put_back(manager, job)
 
-    async def _look_after(self, manager: JobManager, worker: Worker) -> None:
+    async def _look_after(self, manager: JobManager, taker: Taker) -> None:
         """Show signs of life, and put back jobs that count as ours and are not: noting an end may have failed."""
         strange: set[int | None] = set()
         while True:
             self.pulse.beat("queue")
             with suppress(ConnectorException):
-                found = await manager.list_jobs_async(status=Status.DOING.value, worker_id=worker.worker_id or 0)
+                found = await manager.list_jobs_async(status=Status.DOING.value, worker_id=taker.worker_id or 0)
                 lost = {job.id: job for job in found if job.id not in self._running}
                 for number in lost.keys() & strange:
                     await _put_back(manager, lost[number])

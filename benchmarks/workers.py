@@ -42,8 +42,8 @@ from flagtrail.cli import main
 main()
 """
 DAYS = 30
-LATENCY = 0.5
-ACCOUNTS, PROJECTS, ENVIRONMENTS = 4, 7, 6  # of the vendor, each with as many streams
+LATENCY = 1.0
+ACCOUNTS, PROJECTS, ENVIRONMENTS = 4, 4, 4  # of the vendor, each with as many streams
 STREAMS = ACCOUNTS * (1 + 9 + PROJECTS * ENVIRONMENTS)  # three projects of three environments are there anyway
 ENTRIES = 200  # of each account
 LIMITS: tuple[Mapping[str, tuple[int, int]], ...] = (
@@ -136,7 +136,7 @@ def crew(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         vendors: dict[str, Simulator] = {f"acme-{number}": Elsewhere(each) for number, each in enumerate(accounts)}
-        config = write_config(folder, vendors, url, start=f"{DAYS + 1}d", verify=False, details="off", every="5s")
+        config = write_config(folder, vendors, url, start=f"{DAYS + 1}d", verify=False, details="off")
         lines = [f"{key} = {json.dumps(value)}" for key, value in ({"kind": "procrastinate"} | engine).items()]
         config.write_text("\n".join(["[engine]", *lines, "", config.read_text(encoding="utf-8")]), encoding="utf-8")
         logs = [folder / f"log-{number}" for number in range(count)]
@@ -261,8 +261,9 @@ def doing(store: Store) -> set[tuple[int, int]]:
 
 def _limits(new: Any) -> None:
     print(f"\n4 workers and one credential, {RESERVE:.0%} of its limits left to others, from the second window on:")
-    print("share of what is left to flagtrail that is used, windows in which the reserve was touched, and refusals")
-    print(f"{'limits (requests / seconds)':<34}{'':<14}{'windows':>8}{'used':>7}{'touched':>9}{'429':>6}")
+    print("share of what is left to flagtrail that is used, windows in which the reserve was touched and by how many")
+    print("requests at most, and refusals")
+    print(f"{'limits (requests / seconds)':<34}{'':<14}{'windows':>8}{'used':>7}{'touched':>9}{'by':>5}{'429':>6}")
     for quotas in LIMITS:
         for name, words in (("ledger", WORKER), ("headers only", [sys.executable, "-c", ALONE, "worker"])):
             url = new()
@@ -288,10 +289,9 @@ def _print_use(
     whole_windows = range(min(counted) + 1, max(counted))
     ours = limit - int(limit * RESERVE)
     share = sum(counted[number] for number in whole_windows) / (ours * max(len(whole_windows), 1))
-    touched = sum(
-        any(each[number] > ours for key, each in used.items() if bool(key) == by_route) for number in whole_windows
-    )
-    print(f"{told:<34}{name:<14}{len(whole_windows):>8}{share:>7.0%}{touched:>9}{refused:>6}", flush=True)
+    most = [max(each[number] for key, each in used.items() if bool(key) == by_route) - ours for number in whole_windows]
+    touched, by = sum(more > 0 for more in most), max(0, *most)
+    print(f"{told:<34}{name:<14}{len(whole_windows):>8}{share:>7.0%}{touched:>9}{by:>5}{refused:>6}", flush=True)
 
 
 if __name__ == "__main__":

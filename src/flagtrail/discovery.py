@@ -75,10 +75,10 @@ class Discovery:
             self._keep_in_mind()
 
     def named(self, name: str) -> Stream | None:
-        """Return a stream that is known, without asking the vendor."""
-        with self._finding:
-            self._recall()
-            return next((stream for stream in self.known if stream.name == name), None)
+        """Return a stream that is known, without asking the vendor, or waiting for whoever asks it just now."""
+        recalled = self.memory.recall() if self.memory else None
+        known = recalled[0] if recalled else self._known
+        return next((stream for stream in known.streams if stream.name == name), None)
 
     def streams(self, *, whole: bool = True) -> list[Stream]:
         """Return the streams, asked for again when that is due.

@@ -15,20 +15,22 @@ import pytest
 from sqlalchemy import text
 
 from flagtrail.daemon import Daemon
+from flagtrail.discovery import Known
 from flagtrail.limit import Told
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
 from flagtrail.reach import Reach
 from flagtrail.store import Store
 from flagtrail.sync import Session
+from flagtrail.testing import faults
 from flagtrail.turns import Turns
 from flagtrail.workers.crew import Crew
 from flagtrail.workers.ledger import PROBING, SharedLedger
 from flagtrail.workers.queue import Priority, Queue
 from flagtrail.workers.shelf import Behind, Listing, Shelf
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
-from tests.conftest import told
-from tests.faults.running import is_whole, source_of, wait_until
+from tests.conftest import held, shown, told
+from tests.faults.running import ALWAYS, is_whole, source_of, wait_until
 from tests.integration.test_operating import running
 
 SETTINGS = EngineSettings(kind="procrastinate", concurrency=4, stalled=timedelta(seconds=2))
@@ -93,6 +95,22 @@ def test_a_worker_reads_takes_over_other_sources_and_ends(
     assert told(logged, "daemon_stopped")[0]["clean"]
     assert not [line for line in logged if line["event"].endswith(("_failed", "_crashed"))]
     assert all(job.status == "todo" for job in jobs(store)), "what was under way has ended or was put back"
+
+
+def test_what_is_known_of_a_source_is_read_while_one_of_its_lists_is_refused(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    others = shown(vendor)
+    vendor.add_project("big", environments=[f"env-{number}" for number in range(25)])  # has a list of its own
+    vendor.add_flag_event(project="big", environment="env-24")
+    vendor.inject(faults.status(403), match="/projects/big/environments", times=ALWAYS)
+    with running(Daemon([source_of(vendor, every=QUICK)], store, engine=engine)):
+        wait_until(lambda: held(store, "acme") == others, "the others are read")
+        [state] = store.sources()
+        assert "not all streams are known" in str(state.error)
+        vendor.heal()
+        Listing(Shelf(store), "acme").keep(Known(), 0.0)
+        wait_until(lambda: is_whole(store, vendor), "it is known and read by now")
 
 
 def test_what_is_covered_is_not_read_again(store: Store, vendor: LaunchDarklySimulator) -> None:

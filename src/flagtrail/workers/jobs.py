@@ -52,7 +52,7 @@ class Jobs:
             return []  # it reads nothing itself
 
         report = self.turns.read(session, "plan", lambda turn: session.read(put, Reach.OLD, turn))
-        return self._finished(report)
+        return self._finished(session, report)
 
     def put_plan(self, source: str) -> None:
         """Let a source be planned soon; raises StoreError."""
@@ -74,7 +74,7 @@ class Jobs:
             return report
 
         with bound_contextvars(stream=stream):
-            return self._finished(self.turns.read(session, "read", reading))
+            return self._finished(session, self.turns.read(session, "read", reading))
 
     def upkeep(self, source: str, timestamp: int | None = None) -> bool:
         """Delete what is too old, fetch full forms, and let streams be verified of which that is due."""
@@ -110,11 +110,11 @@ class Jobs:
             self.queue.put("verify", source, Priority.VERIFY, lock=lock, once=lock, stream=stream)
         return []
 
-    def _finished(self, report: Report | None) -> bool:
+    def _finished(self, session: Session, report: Report | None) -> bool:
         """Return whether a job that reads came to its end, and remember a vendor that could not be reached."""
         if report is None or report.stopped:
             return False
-        if report.error and not report.refused:
+        if report.error and not report.refused and report.error != session.discovery.failed:
             self._down_until[report.source] = time.monotonic() + DOWN
         if self.turns.after is not None:
             self.turns.after(report)

@@ -7,6 +7,7 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Any
 
+import psycopg
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job
@@ -56,7 +57,7 @@ class Queue:
                 self._app.open()
                 if not self._app.check_connection():
                     self._app.schema_manager.apply_schema()
-            except ConnectorException as error:
+            except (ConnectorException, psycopg.Error) as error:
                 raise self._unusable(error) from None
 
     def close(self) -> None:
@@ -95,6 +96,6 @@ class Queue:
             raise self._unusable(error) from None
         return True
 
-    def _unusable(self, error: ConnectorException) -> StoreError:
+    def _unusable(self, error: Exception) -> StoreError:
         reason = " ".join(str(error.__cause__ or error).split())
         return StoreError(f"database {self.shelf.store.shown}: the queue of jobs cannot be used: {reason}")

@@ -47,12 +47,13 @@ class Crew(Roster):
     def due_now(self) -> None:
         """Let every source be planned at once."""
         for session in self.sessions:
-            self.jobs.put_plan(session.source.name)
+            self.look_at(session)
 
     def look_at(self, session: Session) -> Report | None:
         """Let a source be planned at once; what comes of it is known to whoever reads it."""
-        self.jobs.put_plan(session.source.name)
-        return Report(session.source.name)
+        name = session.source.name
+        self.turns.take(session, "plan", lambda turn: self.jobs.put_plan(name))  # which is logged when it fails
+        return Report(name)
 
     def _connected(self, source: Source) -> Session:
         session = Session(source, self.store, limiters=self.limiters, memory=Listing(self.shelf, source.name))

@@ -121,9 +121,9 @@ def worker(
 ) -> None:
     """Keep the table up to date together with other workers, on any number of machines, until SIGTERM or Ctrl-C.
 
-    It takes `[engine] kind = "procrastinate"`, a store on PostgreSQL and `pip install 'flagtrail[workers]'`. All
-    workers share the same jobs, and what a dead one had begun is done by others. `flagtrail run` is a worker too, which
-    serves the page and sends notices as well. docs/workers.md tells more.
+    It takes `kind = "procrastinate"` in the table `engine` of the config, a store on PostgreSQL, and the extra
+    `workers`. All workers share the same jobs, and what a dead one had begun is done by others. `flagtrail run` is a
+    worker too then, which serves the page and sends notices as well. docs/workers.md tells more.
 
     Examples:
 

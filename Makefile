@@ -39,7 +39,7 @@ SOAK ?= 5m
 soak: $(VENV)/.test-ready
 	FLAGTRAIL_SOAK=$(SOAK) FLAGTRAIL_SOAK_DATABASE=$(DATABASE) $(RUN) pytest -q -s tests/acceptance/test_soak.py $(ARGS)
 
-# Loading beside its peers, where the time goes, memory, fetching, start-up, and questions as the trail grows, written
+# Loading beside its peers, where the time goes, memory, fetching, workers, start-up, and questions as the trail grows, written
 # into benchmarks/RESULTS.md. Takes its time, and the network once; ROWS up to 10000000 takes hours more. With
 # ARGS, such as ARGS="--only ours,bare --events 20000 --runs 1", only the first of these, and printed only.
 ROWS ?= 10000,100000,1000000
@@ -49,6 +49,7 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.memory --write)
 	$(if $(ARGS),,$(RUN) benchmarks.record startup)
 	$(if $(ARGS),,$(RUN) benchmarks.record fetching)
+	$(if $(ARGS),,$(RUN) benchmarks.record workers)
 	$(if $(ARGS),,$(RUN) benchmarks.record asking)
 	$(if $(ARGS),,$(RUN) benchmarks.record packing)
 	$(if $(ARGS),,$(RUN) benchmarks.record inserting)

@@ -21,7 +21,7 @@ from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.limit import RESERVE
 from flagtrail.notices.settings import NoticeSettings, SinkSettings
-from flagtrail.operating import RunSettings, TelemetrySettings
+from flagtrail.operating import EngineSettings, RunSettings, TelemetrySettings
 from flagtrail.people import People, PersonSettings
 from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
@@ -211,6 +211,7 @@ class Config(BaseModel):
     """How the page and the HTTP API are served."""
 
     run: RunSettings = RunSettings()
+    engine: EngineSettings = EngineSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
 
     def sources(self, only: list[str] | None = None) -> list[Source]:
@@ -236,7 +237,8 @@ class Config(BaseModel):
 
 
 TABLES: dict[str, type[BaseModel]] = {
-    "store": StoreSettings, "serve": ServeSettings, "run": RunSettings, "telemetry": TelemetrySettings,
+    "store": StoreSettings, "serve": ServeSettings, "run": RunSettings, "engine": EngineSettings,
+    "telemetry": TelemetrySettings,
 }  # fmt: skip
 LISTS: dict[str, type[BaseModel]] = {"person": PersonSettings, "notice": NoticeSettings, "sink": SinkSettings}
 
@@ -263,6 +265,9 @@ def load(given: Path | None = None) -> Config:
         raise ConfigError(f"config {path} is not whole TOML: {error}") from None
     config = validated(Config, raw, f"config {path}", list(Config.model_fields))
     _check_names(config, path)
+    if config.engine.kind == "procrastinate" and not config.store.url.get_secret_value().startswith("postgres"):
+        needs = 'needs [store] on PostgreSQL; write url = "postgresql://host/name", or kind = "threads"'
+        raise ConfigError(f'config {path}: engine.kind: "procrastinate" {needs}')
     return config
 
 

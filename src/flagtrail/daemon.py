@@ -17,15 +17,14 @@ from flagtrail import systemd
 from flagtrail.errors import FlagtrailError
 from flagtrail.pulse import Pulse, Turn
 from flagtrail.report import Report
-from flagtrail.roster import Job, Roster
+from flagtrail.roster import Roster
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
+from flagtrail.threads import Threads
 from flagtrail.turns import Turns
 
-UPKEEP = 60.0  # seconds between looks for verifications that are due and full forms that are wanted
 AWAKE = 1.0  # seconds that a signal may have to wait
-BEAT = 5.0  # seconds between two signs of life of the scheduler
 JUMP = 5.0  # seconds between our clock and the passing of time after which somebody has set it: ticks are due anew
 GRACE = 4.0  # seconds for the pages under way to be stored; then the rest stays a gap for the next start
 STOP: Final = "stop"
@@ -35,15 +34,12 @@ log = structlog.get_logger()
 
 
 class Daemon:
-    """Three jobs for each source: the newest windows, older gaps, and upkeep.
-
-    One that overruns is never doubled, a late one never dropped, and none waits for another.
-    """
+    """Lets an engine read the sources: newest windows, older gaps, upkeep; hears signals, and sees that it moves."""
 
     def __init__(
         self, sources: list[Source], store: Store, *, after: Callable[[Report], None] | None = None,
         ending: Callable[[], None] | None = None, reread: Callable[[], list[Source]] | None = None,
-        pulse: Pulse | None = None,
+        pulse: Pulse | None = None, engine: Callable[[list[Source], Turns], Roster] = Threads,
     ) -> None:  # fmt: skip
         """Prepare to read the sources; `after` is told of each report, in the thread of its source.
 
@@ -54,10 +50,9 @@ class Daemon:
         self.ending, self.reread = ending, reread
         self.pulse = pulse or Pulse()
         self.told: queue.SimpleQueue[str | list[Source] | None] = queue.SimpleQueue()  # put to within signal handlers
-        turns = Turns(store, self.pulse, after, UPKEEP)
+        turns = Turns(store, self.pulse, after)
         self.tick, self.catch_up, self.upkeep = turns.tick, turns.catch_up, turns.upkeep
-        jobs = (Job("tick", self.tick), Job("older", self.catch_up), Job("upkeep", self.upkeep, UPKEEP))
-        self.roster = Roster(sources, store, self.pulse, jobs)
+        self.roster = engine(sources, turns)
         self._rereading = self._again = False
         self._stuck: set[Turn] = set()
         self._watchdog = systemd.Watchdog()
@@ -75,10 +70,8 @@ class Daemon:
                 signal.signal(number, self._signalled)
             if self.reread is not None:
                 signal.signal(signal.SIGHUP, self._hung_up)
-        self.roster.scheduler.add_job(self.pulse.beat, "interval", seconds=BEAT, args=["scheduler"])
         self.pulse.beat("loop")
         self.roster.start()
-        self.pulse.beat("scheduler")
         log.info("daemon_started", sources=[session.source.name for session in self.sessions], store=self.store.shown)
         systemd.tell("READY=1")
         ahead = time.time() - time.monotonic()
@@ -97,9 +90,9 @@ class Daemon:
         self.told.put(STOP)
 
     def look_at(self, source: str) -> Report | None:
-        """Do the tick of a source now, by its name, whenever the next one is due; None when there is no such source."""
+        """Let a source be looked at now, by its name, whenever that is due; None when there is no such source."""
         found = next((session for session in self.sessions if session.source.name == source), None)
-        return self.tick(found) if found else None
+        return self.roster.look_at(found) if found else None
 
     def reload(self) -> None:
         """Make `run` read the config again soon."""

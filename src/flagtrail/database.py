@@ -145,10 +145,22 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    # synchronous_commit=off would lose acknowledged commits in a crash, whatever the server's default is. PostgreSQL
-    # waits for a lock, and for a server that went silent, until somebody notices.
-    settings = {"synchronous_commit": "on", "timezone": "UTC", "lock_timeout": f"{BUSY_SECONDS}s"}
-    connect_args = {
+    # A server may be set to a stricter isolation, under which writers of one stream fail instead of waiting.
+    options["isolation_level"] = "READ COMMITTED"
+    # synchronous_commit=off would lose acknowledged commits in a crash, whatever the server's default is.
+    args = connect_args(synchronous_commit="on")
+    engine = create_engine(url, pool_pre_ping=True, connect_args=args, **options)
+    event.listen(engine, "begin", _limit_postgresql)
+    return engine
+
+
+def connect_args(**settings: str) -> dict[str, Any]:
+    """Return how a connection to PostgreSQL is made, with settings of the server's.
+
+    It waits for a lock, and for a server that went silent, until somebody notices.
+    """
+    settings = {"timezone": "UTC", "lock_timeout": f"{BUSY_SECONDS}s"} | settings
+    return {
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         "connect_timeout": 10,
         "keepalives_idle": 30,
@@ -156,11 +168,6 @@ def _engine(url: URL) -> Engine:
         "keepalives_count": 3,
         "tcp_user_timeout": BUSY_SECONDS * 1000,
     }
-    # A server may be set to a stricter isolation, under which writers of one stream fail instead of waiting.
-    options["isolation_level"] = "READ COMMITTED"
-    engine = create_engine(url, pool_pre_ping=True, connect_args=connect_args, **options)
-    event.listen(engine, "begin", _limit_postgresql)
-    return engine
 
 
 def _stay_with_the_file(engine: Engine) -> None:

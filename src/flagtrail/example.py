@@ -24,6 +24,11 @@ url = "sqlite:///flagtrail.db"
 # How `flagtrail run` watches over itself, and where it sends traces. docs/operations.md tells about health and metrics.
 # [run]
 # stuck = "15m"                            # without any sign of life for so long, a job of a source counts as stuck
+# Several workers that share the work, with a store on PostgreSQL: `flagtrail worker`, docs/workers.md.
+# [engine]
+# kind = "procrastinate"                   # "threads" is the engine of one machine
+# concurrency = 8                          # jobs at the same time in each worker
+# stalled = "20s"                          # after so long without any sign of life a worker's jobs go to others
 # [telemetry]
 # endpoint = "http://127.0.0.1:4318"       # a collector of OpenTelemetry's, by OTLP over HTTP
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple, Protocol
 
 RESERVE = 0.2  # share of each limit that is left to the customer's other tools, unless the config says otherwise
 LONGEST_RESET = 60.0  # seconds; the longest known limit window is LaunchDarkly's, of 10 s: more is a broken header
@@ -43,6 +44,27 @@ class Allowance:
 
 Dialect = Callable[[Mapping[str, str], datetime | None], Iterable[Allowance]]
 """Reads the allowances out of response headers (names in lower case), given the vendor's own time of the answer."""
+
+
+class Told(NamedTuple):
+    """What an answer said of one limit, for others: `resets_in` seconds it starts afresh; `window` names its span."""
+
+    name: str
+    route: str
+    remaining: int
+    size: int
+    resets_in: float
+    window: float | None
+
+
+class Ledger(Protocol):
+    """Where several processes with one credential write down together what they take of its limits."""
+
+    def take(self, route: str, reserve: float, spare: float) -> float:
+        """Take a request of each limit that it counts for; else return for how many seconds there is none."""
+
+    def learn(self, told: list[Told]) -> None:
+        """Take over what an answer said, less what is under way."""
 
 
 @dataclass(slots=True)
@@ -78,16 +100,18 @@ class Limiter:
     """Makes every thread of one credential wait until the vendor allows another request.
 
     `reserve` is the share of each limit that is left to the customer's other tools: LaunchDarkly's limits belong to the
-    whole account, not to our token.
+    whole account, not to our token. A `ledger` is kept together with other processes.
     """
 
     reserve: float = RESERVE
+    ledger: Ledger | None = None
     _budgets: dict[tuple[str, str], _Budget] = field(default_factory=dict)
     _under_way: Counter[str] = field(default_factory=Counter)  # by route; all of them under the empty name
     _heard: set[str] = field(default_factory=set)  # routes that were answered
     _waiting: list[tuple[float, str]] = field(default_factory=list)  # spare and route of each thread that waits
     _vendor_clock: float | None = None  # seconds from the vendor's clock to ours, at least
     _held_until: float = 0.0
+    _refused_until: dict[tuple[float, str], float] = field(default_factory=dict)  # by the ledger, by spare and route
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _closed: bool = False
 
@@ -103,7 +127,11 @@ class Limiter:
             waiting = False
             try:
                 while not self._closed:
-                    wait = self._wait_needed(time.monotonic(), spare, route)
+                    now = time.monotonic()
+                    wait = max(self._wait_needed(now, spare, route), self._refused_until.get(me, now) - now)
+                    if wait <= 0 and self.ledger is not None and (self._budgets or not self._heard):
+                        wait = self.ledger.take(route, self.reserve, spare)
+                        self._refused_until[me] = now + wait
                     if wait <= 0:
                         self._under_way[""] += 1
                         self._under_way[route] += 1
@@ -129,9 +157,14 @@ class Limiter:
             told = {(one.name, route if one.by_route else ""): one for one in allowances}
             for key, one in told.items():
                 self._learn(key, one, now)
+            found_out = {key: one.remaining for key, one in told.items()}
             for key, budget in self._budgets.items():
                 if key not in told and key[1] in ("", route):
+                    probed = budget.probing
                     self._count_silently(budget)
+                    found_out |= {key: int(budget.remaining)} if probed else {}
+            if self.ledger is not None and found_out:
+                self.ledger.learn([self._shared(key, left, now) for key, left in found_out.items()])
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
@@ -199,6 +232,12 @@ class Limiter:
             new.size = new.size or max(new.most, old.size if same else old.most)
         new.size = new.size or new.most
         self._budgets[key] = new
+
+    def _shared(self, key: tuple[str, str], left: int, now: float) -> Told:
+        """Return what an answer said, for others, who cannot know what is under way here."""
+        budget = self._budgets[key]
+        remaining = max(left - self._under_way[key[1]], 0)
+        return Told(*key, remaining, budget.size, max(budget.resets_at - now, AT_ONCE), budget.window)
 
     def _reset(self, told: Allowance, now: float) -> float:
         """Return when a limit starts afresh by our clock, as exactly as all answers together tell.

@@ -1,7 +1,7 @@
 """The settings of the daemon itself, and of what it tells of its work."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -29,6 +29,21 @@ class RunSettings(BaseModel):
         timedelta(minutes=15)
     )
     """After how long without any sign of life a job of a source counts as stuck."""
+
+
+class EngineSettings(BaseModel):
+    """The table `[engine]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kind: Literal["threads", "procrastinate"] = "threads"
+    """What lets sources be read: threads of one machine, or workers on any number, by Procrastinate on PostgreSQL."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 8
+    """How many jobs one worker does at the same time."""
+    stalled: Annotated[timedelta, BeforeValidator(_span), Field(ge=timedelta(seconds=2), le=timedelta(minutes=10))] = (
+        timedelta(seconds=20)
+    )
+    """After how long without any sign of life of a worker its jobs are given to others."""
 
 
 class TelemetrySettings(BaseModel):

@@ -40,6 +40,24 @@ def plan(connector: Connector, api: Api, stream: Stream, wanted: Window, covered
     return sorted(jobs, key=lambda job: job.window.until, reverse=True)
 
 
+def remainder(job: Job, wanted: Window, covered: Iterable[Window]) -> list[Job]:
+    """Return what is left of a job whose records were counted before, as far as it is still wanted."""
+    expected = (job.expected or 0.0) / job.window.length.total_seconds()
+    return [Job(job.stream, gap, expected * gap.length.total_seconds()) for gap in subtract(wanted, covered)]
+
+
+def portion(jobs: list[Job], most: int | None) -> tuple[list[Job], list[Job]]:
+    """Return the first jobs, of about so many requests together but at least one job, and the others."""
+    if most is None:
+        return jobs, []
+    asked = 0
+    for number, job in enumerate(jobs):
+        asked += PAGES if job.expected is None and job.window.length > SMALL else job.requests
+        if asked > most and number:
+            return jobs[:number], jobs[number:]
+    return jobs, []
+
+
 def _counts(connector: Connector, api: Api, stream: Stream, gap: Window) -> list[Count]:
     """Return the vendor's counts, or none when it does not give them: they only size the work.
 

@@ -1,6 +1,6 @@
 """Decides when a quiet stream is looked at: seldom, and at once when the log that tells of every change has news."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -52,6 +52,26 @@ class Quiet:
         for stream in streams:
             for news in report.news:
                 self._wake(stream, news, now)
+
+    def recall(
+        self, streams: Iterable[Stream], looked: Mapping[str, datetime], heard: set[str], news: Mapping[News, datetime]
+    ) -> None:
+        """Take over what others know: when streams were looked at, by name, and when there was news of which place.
+
+        `heard` are the logs that were read without an error the last time.
+        """
+        self._heard = heard
+        self._states = {name: _State(at, at - LONGEST) for name, at in looked.items()}
+        for stream in streams:
+            state = self._states.get(stream.name)
+            for each, at in news.items() if state else ():
+                assert state is not None
+                if each.log == stream.log:
+                    state.awake_until = max(state.awake_until, at + self._settle)
+                elif at > state.looked or each.environment is not None:
+                    woken = state.woken
+                    self._wake(stream, each, at)
+                    state.woken = woken or (state.woken and at > state.looked)
 
     def _wake(self, stream: Stream, news: News, now: datetime) -> None:
         """Let a stream be looked at next time if news may be about it: the surer that is, the longer it stays awake."""

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from flagtrail.connector import Stream
 from flagtrail.errors import AccessDenied
+from flagtrail.plan import Job
 from flagtrail.verdicts import Outcome, Verdict
 
 
@@ -66,7 +67,7 @@ class Report:
 
     `refused` are the streams that the vendor refuses, None standing for the whole source. `grown` says that a project,
     an environment or an organization came or went, so that there may be other streams now. `news` tells where something
-    happened a short while ago that was not known before.
+    happened a short while ago that was not known before. `left` is what would have been too much at once.
     """
 
     source: str
@@ -77,6 +78,7 @@ class Report:
     stopped: bool = False
     grown: bool = False
     news: set[News] = field(default_factory=set)
+    left: list[Job] = field(default_factory=list)
 
     def add(self, earlier: "Report") -> None:
         """Count in what an earlier part of the same sync has stored."""

@@ -1,59 +1,59 @@
-"""Keeps a session with three jobs for each source in the scheduler, and exchanges them while the others go on."""
+"""Keeps a session for each source that is read, and exchanges them while the others go on."""
 
 import time
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
-
-import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
 from flagtrail.limit import Limiter
-from flagtrail.pulse import Pulse
+from flagtrail.report import Report
 from flagtrail.source import Source
-from flagtrail.store import Store
 from flagtrail.sync import Session
+from flagtrail.turns import Turns
 
-log = structlog.get_logger()
-
-
-class Job(NamedTuple):
-    """What is done for each source again and again: every so many seconds, or as often as the source is looked at."""
-
-    name: str
-    do: Callable[[Session], object]
-    every: float | None = None
+BEAT = 5.0  # seconds between two signs of life of an engine
 
 
-class Roster:
-    """The sources that are read.
+class Roster(ABC):
+    """The sources that are read; what lets their turns come is an engine, a subclass. An engine is started once.
 
-    Each has threads of its own, so that none waits for another. A job that overruns is never doubled, and a late one
-    never dropped. Sources with the same credential share its limits.
+    Sources with the same credential share its limits.
     """
 
-    def __init__(self, sources: Iterable[Source], store: Store, pulse: Pulse, jobs: Iterable[Job]) -> None:
-        self.store, self.pulse, self.jobs = store, pulse, list(jobs)
+    def __init__(self, sources: Iterable[Source], turns: Turns) -> None:
+        self.turns, self.store, self.pulse = turns, turns.store, turns.pulse
         self.limiters: dict[Any, Limiter] = {}
         self.sessions = [self._session(source) for source in sources]
         self.leaving: list[Session] = []  # they finish what is under way
-        # APScheduler's own default drops a tick that is one second late.
-        defaults = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        self.scheduler = BackgroundScheduler(job_defaults=defaults, timezone=UTC)
-        self._numbers: dict[int, str] = {}  # the name that a session's threads and jobs have, by its identity
-        self._begun = 0
 
     @property
     def everybody(self) -> list[Session]:
         """The sessions, and those that are leaving."""
         return [*self.sessions, *self.leaving]
 
+    @abstractmethod
     def start(self) -> None:
         """Let every source be read from now on."""
-        for session in self.sessions:
-            self._begin(session)
-        self.scheduler.start()
+
+    @abstractmethod
+    def due_now(self) -> None:
+        """Let everything be due at once."""
+
+    @abstractmethod
+    def look_at(self, session: Session) -> Report | None:
+        """Let the newest time of a source be looked at now; return what came of it as far as that is known."""
+
+    @abstractmethod
+    def _begin(self, session: Session) -> None:
+        """Let a source be read that is new."""
+
+    @abstractmethod
+    def _end(self, session: Session) -> None:
+        """Let no new turn of a source begin."""
+
+    @abstractmethod
+    def _stop(self) -> None:
+        """Let no new turn of any source begin."""
 
     def exchange(self, sources: Iterable[Source]) -> dict[str, list[str]]:
         """Read these sources from now on; return the names of those that were added, changed and removed.
@@ -66,6 +66,8 @@ class Roster:
         self.pulse.forget(session.source.name for session in gone)
         for session in gone:
             self._end(session)
+            session.stopping.set()
+            self.leaving.append(session)
         new = [self._session(source) for name, source in wanted.items() if name not in had or had[name] in gone]
         staying = [session for session in self.sessions if session not in gone]
         self.sessions = sorted([*staying, *new], key=lambda session: list(wanted).index(session.source.name))
@@ -85,39 +87,14 @@ class Roster:
 
     def shut_down(self) -> None:
         """Let nothing begin any more, and wait for the end of what is under way."""
-        self.scheduler.shutdown()
+        self._stop()
         while any(self.pulse.is_busy(session) for session in self.everybody):
             time.sleep(0.05)
 
-    def due_now(self) -> None:
-        """Let every job be due at once."""
-        for job in self.scheduler.get_jobs():
-            job.modify(next_run_time=datetime.now(UTC))
-
     def _session(self, source: Source) -> Session:
-        session = Session(source, self.store, limiters=self.limiters)
+        session = self._connected(source)
         session.api.tell(lambda status: self.pulse.answered(source.name, status))
         return session
 
-    def _begin(self, session: Session) -> None:
-        source = session.source
-        self._begun += 1
-        own = self._numbers[id(session)] = f"{source.name} {self._begun}"
-        self.scheduler.add_executor(ThreadPoolExecutor(len(self.jobs)), own)
-        for job in self.jobs:
-            first = {"next_run_time": datetime.now(UTC)} if job.every is None else {}
-            seconds = job.every or source.every.total_seconds()
-            self.scheduler.add_job(
-                job.do, "interval", seconds=seconds, args=[session], id=f"{own} {job.name}", executor=own, **first
-            )
-
-    def _end(self, session: Session) -> None:
-        """Take a session's jobs away, and let what is under way of them come to its end."""
-        own = self._numbers.pop(id(session))
-        for job in self.jobs:
-            self.scheduler.remove_job(f"{own} {job.name}")
-        session.stopping.set()
-        self.leaving.append(session)
-        executor = self.scheduler._executors[own]
-        self.scheduler.remove_executor(own, shutdown=False)
-        executor.shutdown(wait=False)
+    def _connected(self, source: Source) -> Session:
+        return Session(source, self.store, limiters=self.limiters)

@@ -25,13 +25,21 @@ DELETING = 20.0  # seconds of deleting at a time
 VERIFY_SPARE, DETAIL_SPARE = 0.3, 0.5  # shares of each limit that are left to what is more urgent
 
 
-def verify_due(session: Session) -> list[Verification]:
-    """Do the verifications of a source that are due by now, and return their reports; raises StoreError.
+def streams_due(session: Session) -> list[str]:
+    """Return the names of the streams of which a verification is due; raises StoreError."""
+    streams = _streams(session) if session.source.verify else []
+    return [stream.name for stream in streams if _due(session, stream)]
+
+
+def verify_due(session: Session, only: str | None = None) -> list[Verification]:
+    """Do what is due of verifying a source, or one stream of it, and return the reports; raises StoreError.
 
     A stream whose verification failed rests for a while, and so does one that is still being read for the first time.
     """
     done: list[Verification] = []
     for stream in _streams(session) if session.source.verify else []:
+        if only not in (None, stream.name):
+            continue
         for method, window in _due(session, stream):
             everything = method is Method.COUNTS and window.since <= session.source.wanted_since(session.now())
             report = verify(session, None if everything else window, method, only=stream, spare=VERIFY_SPARE,

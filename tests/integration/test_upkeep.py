@@ -384,7 +384,7 @@ def test_a_stop_ends_the_rounds_and_leaves_no_false_verdict(store: Store) -> Non
 
 
 def test_a_daemon_that_runs_does_upkeep_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flagtrail.daemon.UPKEEP", 0.2)
+    monkeypatch.setattr("flagtrail.threads.UPKEEP", 0.2)
     with ConfigCatSimulator() as vendor:
         vendor.fill(20, 20, seed=1)
         daemon = Daemon([source_of(vendor)], store)

@@ -4,6 +4,7 @@ import ast
 import inspect
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from flagtrail.cli import reading
 from flagtrail.config import SourceSettings, StoreSettings, config_path, load, store_url
 from flagtrail.errors import ConfigError
 from flagtrail.example import EXAMPLE
@@ -465,6 +467,24 @@ def test_every_setting_is_described() -> None:
         told = {ast.unparse(line.target) for line, next_ in pairwise(kind.body)
                 if isinstance(line, ast.AnnAssign) and isinstance(next_, ast.Expr)}  # fmt: skip
         assert set(model.model_fields) - told == set()
+
+
+def test_workers_need_postgresql_their_engine_and_procrastinate(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = '[engine]\nkind = "procrastinate"\n'
+    [told] = mistakes(write(engine + source()))
+    assert told.endswith('needs [store] on PostgreSQL; write url = "postgresql://host/name", or kind = "threads"')
+    postgresql = '[store]\nurl = "postgresql://host/name"\n'
+    config = write(engine + postgresql + source())
+    assert load(config).engine.concurrency == 8
+    monkeypatch.setattr("flagtrail.cli.reading.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=re.escape("pip install 'flagtrail[workers]'")):
+        reading.worker(config, None, None)
+    with pytest.raises(ConfigError, match="is no address"):
+        reading.worker(config, None, "8422")
+    with pytest.raises(ConfigError, match='a worker needs "procrastinate"; `flagtrail run` does without'):
+        reading.worker(write(postgresql + source()), None, None)
+    [told] = mistakes(write(engine + postgresql + source() + "[engine2]\n"))
+    assert "did you mean 'engine'" in told
 
 
 def test_the_config_tells_who_is_who(write: Write) -> None:

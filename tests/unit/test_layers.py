@@ -11,7 +11,8 @@ LAYERS = (
     ("cli",),  # talks to people
     ("notices",),  # tells people and programs of changes
     ("web", "assistants"),
-    ("daemon", "metrics"),
+    ("daemon",),
+    ("threads", "workers", "metrics"),
     ("roster", "readiness"),
     ("turns",),
     ("pulse",),
@@ -21,12 +22,12 @@ LAYERS = (
     ("verify", "forget"),
     ("rounds", "sync", "follow", "sql", "sweep", "keep"),
     ("compare", "details", "discovery", "readers", "renewal", "vanished"),
-    ("around", "state"),
+    ("around", "state", "reach"),
     ("completeness", "jobs", "status_json", "trust"),
     ("quiet", "nudges"),
     ("unread",),
-    ("again", "report", "holdings", "plan", "refusals", "status", "hold", "relearn"),
-    ("numbers", "query", "verdicts"),
+    ("again", "report", "holdings", "refusals", "status", "hold", "relearn"),
+    ("numbers", "query", "verdicts", "plan"),
     ("counts", "histogram", "tokens", "naming"),
     ("source", "store", "walk"),  # know one thing each
     ("recount", "forgotten"),
@@ -69,7 +70,7 @@ LAYERS = (
     ),  # know nothing
 )
 CONTRACT = {"api", "connector", "errors", "event", "limit", "window"}  # all that a connector may know of flagtrail
-PACKAGES = ("assistants", "cli", "notices", "testing", "web")  # their modules may import each other
+PACKAGES = ("assistants", "cli", "notices", "testing", "web", "workers")  # their modules may import each other
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "flagtrail"

@@ -4,9 +4,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,13 @@ from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
 from flagtrail.cli.reloading import Reloading
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
-from flagtrail.config import Config, load, store_url
+from flagtrail.config import Config, config_path, load, store_url
 from flagtrail.errors import ConfigError, SourceError
 from flagtrail.nudges import Nudges
+from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
 from flagtrail.report import Report
+from flagtrail.serving import parse_address
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
@@ -32,6 +35,8 @@ from flagtrail.window import Window
 
 if TYPE_CHECKING:
     from flagtrail.notices.running import Notices
+    from flagtrail.roster import Roster
+    from flagtrail.turns import Turns
     from flagtrail.web.server import Server
 
 FOREVER = float("inf")
@@ -77,12 +82,32 @@ def backfill(
 
 def run(config: Path | None, source: list[str] | None) -> None:
     """Keep the table up to date until it is told to end."""
+    _daemon(load(config), config, source)
+
+
+def worker(config: Path | None, source: list[str] | None, listen: str | None) -> None:
+    """Keep the table up to date together with other workers, and nothing else, until it is told to end."""
+    settings = load(config)
+    if settings.engine.kind == "threads":
+        raise ConfigError(
+            f'config {config_path(config)}: engine.kind: a worker needs "procrastinate"; `flagtrail run` does without'
+        )
+    try:
+        address = parse_address(listen) if listen is not None else settings.serve.listen
+    except ValueError as error:
+        raise ConfigError(f"--listen: {error}") from None
+    serve = settings.serve.model_copy(update={"enabled": listen is not None, "listen": address})
+    _daemon(settings.model_copy(update={"serve": serve, "sink": []}), config, source)
+
+
+def _daemon(settings: Config, config: Path | None, source: list[str] | None) -> None:
+    """Read sources until told to end, and serve and tell beside that what the settings ask for."""
     from flagtrail.daemon import Daemon  # with a scheduler, which nothing else needs
 
+    engine = _engine(settings.engine)
     logs.configure()
     logs.catch_all()
     memory.give_back()
-    settings = load(config)
     sources = settings.sources(source)
     url = store_url(settings, config)
     pulse = Pulse(settings.run.stuck)
@@ -90,7 +115,9 @@ def run(config: Path | None, source: list[str] | None) -> None:
         notices = _notices(url, settings)
         reloading = Reloading(settings, config, source)
         after = notices.heard if notices else None
-        daemon = Daemon(sources, store, after=after, ending=ending.close, reread=reloading.reread, pulse=pulse)
+        daemon = Daemon(
+            sources, store, after=after, ending=ending.close, reread=reloading.reread, pulse=pulse, engine=engine
+        )
         nudges = reloading.nudges = Nudges(sources, daemon.look_at)
         ending.callback(nudges.stop)
         server = reloading.server = _server(url, settings, pulse, nudges)
@@ -105,6 +132,19 @@ def run(config: Path | None, source: list[str] | None) -> None:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
         sys.stderr.flush()
         os._exit(0)
+
+
+def _engine(settings: EngineSettings) -> "Callable[[list[Source], Turns], Roster]":
+    """Return what lets the sources be read; raises ConfigError when it is not installed."""
+    if settings.kind == "threads":
+        from flagtrail.threads import Threads
+
+        return Threads
+    if find_spec("procrastinate") is None:
+        raise ConfigError("""workers take Procrastinate, which is not installed: pip install 'flagtrail[workers]'""")
+    from flagtrail.workers.crew import Crew
+
+    return partial(Crew, settings=settings)
 
 
 @contextmanager

@@ -112,6 +112,30 @@ def run(config: ConfigOption = None, source: SourceOption = None) -> None:
     reading.run(config, source)
 
 
+def worker(
+    config: ConfigOption = None,
+    source: SourceOption = None,
+    listen: Annotated[
+        str | None, typer.Option(help="Serve health, metrics and the trail there, such as at 0.0.0.0:8421.")
+    ] = None,
+) -> None:
+    """Keep the table up to date together with other workers, on any number of machines, until SIGTERM or Ctrl-C.
+
+    It takes `kind = "procrastinate"` in the table `engine` of the config, a store on PostgreSQL, and the extra
+    `workers`. All workers share the same jobs, and what a dead one had begun is done by others. `flagtrail run` is a
+    worker too then, which serves the page and sends notices as well. docs/workers.md tells more.
+
+    Examples:
+
+      flagtrail worker
+
+      flagtrail worker --config /etc/flagtrail.toml --listen 127.0.0.1:8422
+    """
+    with importing():
+        from flagtrail.cli import reading
+    reading.worker(config, source, listen)
+
+
 def verify(
     since: Annotated[
         str | None, typer.Option(help="From when on: 30d (ago), 2026-03-01; everything by default.")

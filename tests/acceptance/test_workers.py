@@ -27,7 +27,7 @@ WORKERS = 4
 KILLS = 3
 STREAMS = 200
 LATENCY = 0.02
-ENGINE = '[engine]\nkind = "procrastinate"\nconcurrency = 6\nstalled = "2s"\n'
+ENGINE = '[engine]\nkind = "procrastinate"\nconcurrency = 6\nstalled = "2s"\n[serve]\nenabled = false\n'
 SETTINGS = {"start": "31d", "every": "5s", "verify": False}
 
 
@@ -91,7 +91,7 @@ def vendors() -> Iterator[dict[str, Simulator]]:
 
 
 class Workers:
-    """Processes of `flagtrail worker`, each with a config and a log of its own."""
+    """Processes of `flagtrail worker`, and one of `flagtrail run`, each with a config and a log of its own."""
 
     def __init__(self, folder: Path, url: str, doors: Doors) -> None:
         self.folder, self.url, self.doors = folder, url, doors
@@ -105,7 +105,7 @@ class Workers:
         config = write_config(own, self.doors.of(number), self.url, **SETTINGS)
         config.write_text(ENGINE + config.read_text(encoding="utf-8"), encoding="utf-8")
         with (own / "log").open("wb") as log:
-            words = [*COMMAND, "worker", "--config", str(config)]
+            words = [*COMMAND, "worker" if number else "run", "--config", str(config)]
             self.running.append(subprocess.Popen(words, env=environment(), stdout=log, stderr=log))
 
     def kill(self, rng: random.Random) -> None:

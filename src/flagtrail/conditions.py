@@ -93,17 +93,17 @@ def _like(element: alike, compiler: Any, **more: Any) -> str:
     return str(compiler.process(folded(value).like(folded(pattern), escape="\\").self_group(), **more))
 
 
-def span(query: Query, event: FromClause = EVENT) -> ColumnElement[bool]:
-    """Return the condition that an event, in a table that has its columns, lies in the asked time, after the cursor."""
+def span(query: Query) -> ColumnElement[bool]:
+    """Return the condition that an event lies in the time that is asked for, and after the cursor."""
     found: list[ColumnElement[bool]] = []
     if query.since:
-        found.append(event.c.occurred_at >= query.since)
+        found.append(EVENT.c.occurred_at >= query.since)
     if query.until:
-        found.append(event.c.occurred_at < query.until)
+        found.append(EVENT.c.occurred_at < query.until)
     if query.after:
         at, number = place_of(query.after)
-        place = tuple_(literal(at, event.c.occurred_at.type), literal(number))
-        here = tuple_(event.c.occurred_at, event.c.number)
+        place = tuple_(literal(at, EVENT.c.occurred_at.type), literal(number))
+        here = tuple_(EVENT.c.occurred_at, EVENT.c.number)
         found.append(here > place if query.oldest_first else here < place)
     return and_(True, *found)
 

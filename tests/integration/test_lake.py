@@ -1,4 +1,4 @@
-"""The lake holds what the table of events does, row for row, whatever died in the middle of a write, and answers alike."""
+"""The lake holds what the table of events does, row by row, whatever died in a write of it; and it answers alike."""
 
 import contextlib
 import random

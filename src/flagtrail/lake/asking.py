@@ -57,7 +57,7 @@ class Asking:
             import duckdb
         except ImportError:
             raise ConfigError(MISSING) from None
-        alone = {"autoinstall_known_extensions": False, "python_enable_replacements": False}
+        alone: Any = {"autoinstall_known_extensions": False, "python_enable_replacements": False}
         engine = duckdb.connect(":memory:", config=alone)
         engine.execute("SET TimeZone = 'UTC'")
         engine.create_function("has_words", has_words, ["VARCHAR", "VARCHAR"], "BOOLEAN")

@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 ARGS ?=
 
-.PHONY: demo test screenshots faults soak histories mutants bench lint format docs site sbom audit clean
+.PHONY: demo test screenshots faults soak histories mutants engines bench lint format docs site sbom audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -37,6 +37,11 @@ SOAK ?= 5m
 soak: $(VENV)/.test-ready
 	FLAGTRAIL_SOAK=$(SOAK) FLAGTRAIL_SOAK_DATABASE=$(DATABASE) $(RUN) pytest -q -s tests/acceptance/test_soak.py $(ARGS)
 
+# Other engines on the lake: ClickHouse by chDB, and Spark, which needs a Java. 1 GB, so `make test` skips what is not there.
+engines: $(VENV)/.test-ready
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[engines]'
+	$(RUN) pytest -rs tests/integration/test_lake_engines.py $(ARGS)
+
 # Loading beside its peers, where the time goes, memory, fetching, start-up, and questions as the trail grows, written
 # into benchmarks/RESULTS.md. Takes its time, and the network once; ROWS up to 10000000 takes hours more. With
 # ARGS, such as ARGS="--only ours,bare --events 20000 --runs 1", only the first of these, and printed only.
@@ -56,6 +61,7 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.record serving --database sqlite)
 	$(if $(ARGS),,$(RUN) benchmarks.record serving --database postgresql)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))
+	$(if $(ARGS),,$(RUN) benchmarks.record lake --rows 10000000)
 
 lint: $(VENV)/.test-ready
 	$(RUN) ruff check .

@@ -1,4 +1,4 @@
-"""Other engines read the lake as docs/lake.md says, and see what the database holds: `make engines` installs them."""
+"""Other engines, and an object store: engines read the lake as docs/lake.md says, and see what is stored. `make engines` installs them."""
 
 import importlib.util
 import re
@@ -6,18 +6,22 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from flagtrail.errors import LakeError
+from flagtrail.lake.asking import Asking
+from flagtrail.lake.comparing import compare
 from flagtrail.lake.events import month_of
 from flagtrail.lake.keeping import Keeper
 from flagtrail.lake.opening import open_lake
 from flagtrail.lake.settings import LakeSettings
 from flagtrail.query import Query, events
 from flagtrail.store import Store
-from tests.integration.test_finding import Mess
+from tests.integration.test_finding import Mess, question
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lake.md").read_text(encoding="utf-8")
 Seen = tuple[Path, Counter[tuple[str, str]]]
@@ -62,3 +66,54 @@ def test_an_engine_sees_what_the_database_holds(lake: Seen, engine: str, needs: 
     assert done.returncode == 0, done.stderr[-2000:]
     seen = re.findall(r"(\d{4}-\d\d)\W+([a-z]+)\W+(\d+)\b", done.stdout)
     assert {(month, vendor): int(number) for month, vendor, number in seen} == counts, done.stdout
+
+
+SERVER = """
+import socket, sys
+from moto.server import ThreadedMotoServer
+import boto3
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+server.start()
+url = "http://%s:%s" % server.get_host_and_port()
+names = {"endpoint_url": url, "region_name": "us-east-1", "aws_access_key_id": "made", "aws_secret_access_key": "up"}
+boto3.client("s3", **names).create_bucket(Bucket="trail")
+print(url, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """The URL of a server that speaks S3's protocol; a process of its own, as the library waits with Python's lock."""
+    if importlib.util.find_spec("moto") is None:
+        pytest.skip("moto is not installed: `make engines` does it")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.kill()
+
+
+def test_an_object_store_holds_a_lake_too(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert s3.startswith("http://"), "the server did not start"
+    monkeypatch.setenv("LAKE_SECRET", "up-and-secret")
+    options = {"aws_region": "us-east-1", "aws_endpoint_url": s3, "aws_allow_http": "true",
+               "aws_access_key_id": "made", "aws_secret_access_key": {"env": "LAKE_SECRET"}}  # fmt: skip
+    settings = LakeSettings(options=options, compact=3, vacuum=timedelta(0))
+    with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        mess, made = Mess(store, 12), open_lake("s3://trail/flagtrail", settings)
+        for _ in range(4):
+            for _ in range(10):
+                mess.write()
+                mess.behind()
+            Keeper(store, made, settings).follow()
+        assert compare(Keeper(store, made, settings)).differences == []
+        with Asking(made) as asking:
+            for _ in range(20):
+                query = question(mess.made)
+                assert list(asking.events(query)) == list(events(store, query)), query
+    with pytest.raises(LakeError, match="NoSuchBucket") as raised:
+        open_lake("s3://other/flagtrail", settings).events.version()
+    assert "up-and-secret" not in str(raised.value)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from flagtrail.secret import fetched
 from flagtrail.when import parse_span
 
-SECRET = ("secret", "password", "token", "account_key", "sas", "service_account_key", "credential")
+SECRET = ("secret", "password", "token", "account_key", "sas", "service_account_key", "credential")  # parts of names
 
 
 def _span(value: Any) -> Any:
@@ -17,6 +17,11 @@ def _span(value: Any) -> Any:
 
 
 Span = Annotated[timedelta, BeforeValidator(_span)]
+
+
+def is_secret(name: str) -> bool:
+    """Return whether an option of an object store is one that nobody else may see, by its name."""
+    return any(part in name.lower() for part in SECRET)
 
 
 class LakeSettings(BaseModel):
@@ -41,7 +46,7 @@ class LakeSettings(BaseModel):
         for name, value in options.items():
             if not isinstance(value, str | dict):
                 raise ValueError(f'{name} is no text; write it in quotes, or {{ env = "NAME" }}')  # noqa: TRY004
-            if isinstance(value, str) and any(part in name.lower() for part in SECRET):
+            if isinstance(value, str) and is_secret(name):
                 raise ValueError(f'{name} is a secret, which does not stand in the config; write {{ env = "NAME" }}')
         return options
 

@@ -5,6 +5,7 @@ that it follows by a transaction of the application's, so that the same is never
 once one fails.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from flagtrail.errors import ConfigError, LakeError
+from flagtrail.lake.settings import is_secret
 
 APP = "flagtrail"
 MISSING = "the lake needs deltalake, duckdb and pyarrow: pip install 'flagtrail[lake]'"
 LARGE = 64 * 1024 * 1024  # bytes of a file: a changed event costs writing one anew, and fewer are read faster
 GROUP = 200_000  # events of a row group, which is what can be left out when a file is read
+COLOURS = re.compile("\x1b\\[[0-9;]*m")
 STATED = "delta.dataSkippingStatsColumns"
 
 
@@ -147,9 +150,9 @@ class DeltaTable:
         try:
             yield delta
         except (delta.exceptions.DeltaError, OSError, delta.exceptions.SchemaMismatchError) as error:
-            told = " ".join(str(error).split())
-            for secret in self.options.values():
-                told = told.replace(secret, "***") if len(secret) > 5 else told
+            told = " ".join(COLOURS.sub("", str(error)).split())
+            for secret in (value for name, value in self.options.items() if is_secret(name) or "key" in name.lower()):
+                told = told.replace(secret, "***")
             raise LakeError(f"lake {shown(self.uri)}: {told[:500]}") from None
 
 

@@ -1,4 +1,4 @@
-"""Other engines, and an object store: engines read the lake as docs/lake.md says, and see what is stored. `make engines` installs them."""
+"""Engines and an object store that `make engines` installs: each reads the lake as docs/lake.md says."""
 
 import importlib.util
 import re
@@ -77,7 +77,7 @@ server.start()
 url = "http://%s:%s" % server.get_host_and_port()
 names = {"endpoint_url": url, "region_name": "us-east-1", "aws_access_key_id": "made", "aws_secret_access_key": "up"}
 boto3.client("s3", **names).create_bucket(Bucket="trail")
-print(url, flush=True)
+print("at", url, flush=True)
 sys.stdin.read()
 """
 
@@ -92,7 +92,7 @@ def s3() -> Iterator[str]:
         [sys.executable, "-c", SERVER], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
     ) as server:
         assert server.stdout is not None
-        yield server.stdout.readline().strip()
+        yield next((line.removeprefix("at ").strip() for line in server.stdout if line.startswith("at ")), "")
         server.kill()
 
 

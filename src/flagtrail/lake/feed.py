@@ -52,7 +52,6 @@ CHANGE = Table(
     Column("occurred_at", Instant),
     # Of what is new, which is most of it, the index holds nothing.
     Index("lake_change_before", "number", **where("occurred_at IS NOT NULL")),
-    sqlite_autoincrement=True,
 )
 BEGINNING = ""  # a month before all others
 ALL = -1  # the number that stands for every event: the whole table was emptied at once

@@ -1,5 +1,7 @@
 """Opens the two tables of a lake by where it is."""
 
+from pathlib import Path
+
 from flagtrail.errors import ConfigError
 from flagtrail.lake.keeping import Lake
 from flagtrail.lake.settings import LakeSettings
@@ -15,5 +17,5 @@ def open_lake(path: str, settings: LakeSettings) -> Lake:
         options = settings.storage_options()
     except ValueError as error:
         raise ConfigError(f"[lake] options: {error}") from None
-    place = path.rstrip("/")
+    place = path.rstrip("/") if "://" in path else str(Path(path).absolute())
     return Lake(DeltaTable(f"{place}/event", options, STATED), DeltaTable(f"{place}/coverage", options, "as_of"))

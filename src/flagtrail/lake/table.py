@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from flagtrail.errors import ConfigError, LakeError
 from flagtrail.lake.settings import is_secret
@@ -99,10 +100,11 @@ class DeltaTable:
 
         with self._opened() as table:
             found = arrow.table(table.get_add_actions(flatten=True)).to_pylist()
-            uris = {uri.rpartition("/")[2]: uri for uri in table.file_uris()}
+            below = len(shortened(self.uri))
+            uris = {unquote(shortened(uri)[below:].lstrip("/")): uri for uri in table.file_uris()}
         return [
             File(
-                uris[each["path"].rpartition("/")[2]],
+                uris[unquote(each["path"])],
                 each.get("partition.vendor", ""),
                 each.get("partition.month", ""),
                 each["size_bytes"],
@@ -180,6 +182,11 @@ def library() -> Any:
     except ImportError:
         raise ConfigError(MISSING) from None
     return deltalake
+
+
+def shortened(uri: str) -> str:
+    """Return where something is without `file://`, which the library writes before some paths."""
+    return uri.removeprefix("file://").rstrip("/")
 
 
 def shown(uri: str) -> str:

@@ -6,6 +6,7 @@ newest month, and all that is ever in memory are the events of one span.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property, partial
 from typing import Any, Self
@@ -22,8 +23,8 @@ from flagtrail.fields import like
 from flagtrail.histogram import Counted, Counts, counted_by, dimension
 from flagtrail.lake import standing
 from flagtrail.lake.conditions import meets
-from flagtrail.lake.events import LAKE, NAMES, month_of
-from flagtrail.lake.table import MISSING, DeltaTable, File
+from flagtrail.lake.events import LAKE, NAMES, month_of, schema
+from flagtrail.lake.table import MISSING, DeltaTable, File, shown
 from flagtrail.naming import named_by
 from flagtrail.question import Query, QueryError, place_of
 from flagtrail.schema import EVENT
@@ -136,18 +137,17 @@ class Asking:
         import pyarrow as arrow
 
         self._engine.register("left_out", arrow.table({"number": arrow.array(without, arrow.int64())}))
-        if batches is None:
-            self._look_at(self.files)
-        else:
-            from flagtrail.lake.events import schema
-
-            self._engine.execute("DROP VIEW IF EXISTS event")
-            self._engine.register("event", arrow.RecordBatchReader.from_batches(schema(), iter(batches)))
         asked = f"""SELECT vendor, month, count(*), CAST(sum(CAST(hash({", ".join(NAMES)}) AS HUGEINT)) AS VARCHAR)
             FROM event ANTI JOIN left_out USING (number) GROUP BY vendor, month"""  # noqa: S608
+        if batches is None:
+            with self._guarded():
+                self._look_at(self.files)
+                yield from self._engine.execute(asked).fetchall()
+            return
+        self._engine.execute("DROP VIEW IF EXISTS event")
+        self._engine.register("event", arrow.RecordBatchReader.from_batches(schema(), iter(batches)))
         found = self._engine.execute(asked).fetchall()
-        if batches is not None:
-            self._engine.unregister("event")
+        self._engine.unregister("event")
         yield from found
 
     def _spans(self, query: Query) -> Iterator[list[File]]:
@@ -185,17 +185,26 @@ class Asking:
         self._engine.execute(f"CREATE OR REPLACE TEMP VIEW event AS {source}")
 
     def _rows(self, statement: Select[Any], files: Sequence[File]) -> Iterator[dict[str, Any]]:
-        import duckdb
-
         asked = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
         values = [asked.params[name] for name in asked.positiontup or ()]
-        try:
+        with self._guarded():
             self._look_at(files)
             found = self._engine.sql(str(asked), params=values)
             for batch in found.to_arrow_reader(ROWS):
                 yield from batch.to_pylist()
-        except duckdb.Error as error:
-            raise LakeError(f"lake {self._events.uri}: {' '.join(str(error).split())[:300]}") from None
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Turn what DuckDB and Arrow raise into a LakeError of one line."""
+        import duckdb
+
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            told = " ".join(str(error).split())[:300]
+            raise LakeError(
+                f"lake {shown(self._events.uri)}: {told}; `flagtrail lake --check` compares it, --rebuild makes it anew"
+            ) from None
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

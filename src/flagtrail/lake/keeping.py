@@ -111,11 +111,15 @@ class Keeper:
         there = self.lake.events.exists()
         own = there and self.lake.events.id() == state.table_id
         if there and not own and not rebuild and self.lake.events.version() > 0:
-            raise ConfigError(f"{self.lake.events.uri} holds a lake of another database: name another path, or say "
-                              "--rebuild to replace it")  # fmt: skip
+            raise ConfigError(
+                f"{self.lake.events.uri} holds a lake of another database, or one that was given up: name another "
+                "path, or say --rebuild to replace it"
+            )
         if state.table_id and not own and not rebuild:
-            raise ConfigError(f"this database keeps its lake elsewhere than at {self.lake.events.uri}, or it is gone: "
-                              "name that path, or say --rebuild to make it here")  # fmt: skip
+            raise ConfigError(
+                f"this database keeps its lake elsewhere than at {self.lake.events.uri}, or it is gone: name that "
+                "path, or say --rebuild to make it here"
+            )
         for table, schema, partitions in tables:
             if not table.exists():
                 table.create(schema, partitions)

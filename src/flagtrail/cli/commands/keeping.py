@@ -54,7 +54,7 @@ def forget(
 
 def lake(
     path: Annotated[
-        str | None, typer.Argument(metavar="[PATH|URL]", help="A folder, or s3://bucket/path; else as the config says.")
+        str | None, typer.Argument(metavar="PATH|URL", help="A folder, or s3://bucket/path; else as the config says.")
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Compare it with the database row for row; exits with 1 when they differ.")
@@ -75,9 +75,9 @@ def lake(
 
     The first time it is built, and from then on the database notes what changes. Each write is seen whole or not at
     all; a run that was ended is gone on with by the next. `flagtrail run` does the same every 15 minutes when the
-    config has [lake] path. docs/lake.md has recipes for DuckDB, ClickHouse, Spark, Trino, Athena and Snowflake.
+    config says where, under \\[lake]. docs/lake.md has recipes for DuckDB, ClickHouse, Spark, Trino and others.
 
-    It takes `pip install 'flagtrail[lake]'`.
+    It takes `pip install 'flagtrail\\[lake]'`.
 
     Examples:
 

@@ -22,7 +22,8 @@ screenshots: $(VENV)/.test-ready
 
 # Random histories of vendors, failures and crashes against the promises: many more of them than `make test` tries.
 histories: $(VENV)/.test-ready
-	FLAGTRAIL_HISTORIES=$${FLAGTRAIL_HISTORIES:-150} $(RUN) pytest -n auto --timeout 7200 tests/properties $(ARGS)
+	FLAGTRAIL_HISTORIES=$${FLAGTRAIL_HISTORIES:-150} $(RUN) pytest -n auto --timeout 7200 tests/properties \
+		tests/integration/test_lake.py $(ARGS)
 
 # Bugs planted in a copy, one at a time, and a table of the tests that catch them; ARGS=vanished tries only some.
 mutants: $(VENV)/.test-ready

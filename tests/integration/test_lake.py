@@ -1,6 +1,7 @@
 """The lake holds what the table of events does, row by row, whatever died in a write of it; and it answers alike."""
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -99,7 +100,7 @@ class Died(BaseException):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("FLAGTRAIL_HISTORIES", "1"))))
 def test_the_lake_is_the_table_whatever_happened_and_died(
     store: Store, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,16 +109,16 @@ def test_the_lake_is_the_table_whatever_happened_and_died(
         mess.write()
     points = [(DeltaTable, "replace"), (DeltaTable, "delete"), (DeltaTable, "create"), (feed, "note"),
               (DeltaTable, "compact"), (DeltaTable, "vacuum")]  # fmt: skip
-    for round_ in range(5):
+    for round_ in range(3):
         for _ in range(mess.made.randrange(1, 14)):
             mess.write()
             if mess.made.random() < 0.4:
                 mess.behind()
-        for _ in range(3):
+        for _ in range(2):
             with monkeypatch.context() as patched:
                 die_at(mess.made, patched, points)
                 with contextlib.suppress(Died):
-                    keeper(store, path).follow(rebuild=round_ == 3)
+                    keeper(store, path).follow(rebuild=round_ == 1)
         follow(store, path)
         assert_same(store, path)
     assert len({row["month"] for row in in_lake(path)}) > 2
@@ -195,15 +196,13 @@ with Store(url) as store:
 def test_a_killed_process_leaves_what_the_next_one_goes_on_from(store: Store, tmp_path: Path) -> None:
     mess, path = MessOfMonths(store, 5), tmp_path / "lake"
     url = store.engine.url.render_as_string(hide_password=False)
-    for point in ("reading", "writing", "writing"):
+    for point in ("reading", "writing"):
         for _ in range(20):
             mess.write()
         done = subprocess.run([sys.executable, "-c", PROGRAM, url, str(path), point], check=False, timeout=60)
         assert done.returncode == -signal.SIGKILL
-        assert done.returncode == -9
-        if point == "writing":
-            follow(store, path)
-            assert_same(store, path)
+    follow(store, path)
+    assert_same(store, path)
 
 
 def test_what_is_committed_late_with_a_lower_number_is_not_lost(store: Store, tmp_path: Path) -> None:
@@ -331,9 +330,9 @@ def test_small_files_become_large_ones(store: Store, tmp_path: Path, monkeypatch
     monkeypatch.setattr(keeping, "DAILY", timedelta(0))
     mess, path = Mess(store, 9), tmp_path / "lake"
     seen = []
-    for _ in range(8):
+    for _ in range(6):
         mess.write()
-        seen.append(follow(store, path, compact=4).files)
+        seen.append(follow(store, path, compact=3).files)
     assert max(seen) <= 8
     assert sum(1 for _ in (path / "event").rglob("*.parquet")) <= max(seen) + 1, "what is no part of it goes"
     assert_same(store, path)

@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python -m
 ARGS ?=
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 2) * 3 // 2)')
 
-.PHONY: demo test screenshots faults soak histories mutants bench lint format docs site sbom audit clean
+.PHONY: demo test screenshots faults soak histories mutants engines bench lint format docs site sbom audit clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo-ready
@@ -24,7 +24,8 @@ screenshots: $(VENV)/.test-ready
 
 # Random histories of vendors, failures and crashes against the promises: many more of them than `make test` tries.
 histories: $(VENV)/.test-ready
-	FLAGTRAIL_HISTORIES=$${FLAGTRAIL_HISTORIES:-150} $(RUN) pytest -n auto --timeout 7200 tests/properties $(ARGS)
+	FLAGTRAIL_HISTORIES=$${FLAGTRAIL_HISTORIES:-150} $(RUN) pytest -n auto --timeout 7200 tests/properties \
+		tests/integration/test_lake.py $(ARGS)
 
 # Bugs planted in a copy, one at a time, and a table of the tests that catch them; ARGS=vanished tries only some.
 mutants: $(VENV)/.test-ready
@@ -38,6 +39,11 @@ faults: $(VENV)/.test-ready
 SOAK ?= 5m
 soak: $(VENV)/.test-ready
 	FLAGTRAIL_SOAK=$(SOAK) FLAGTRAIL_SOAK_DATABASE=$(DATABASE) $(RUN) pytest -q -s tests/acceptance/test_soak.py $(ARGS)
+
+# Other engines on the lake: ClickHouse by chDB, and Spark, which needs a Java. 1 GB, so `make test` skips what is not there.
+engines: $(VENV)/.test-ready
+	$(RUN) pip install --quiet --disable-pip-version-check --editable '.[engines]'
+	$(RUN) pytest -rs tests/integration/test_lake_engines.py $(ARGS)
 
 # Loading beside its peers, where the time goes, memory, fetching, workers, start-up, and questions as the trail grows, written
 # into benchmarks/RESULTS.md. Takes its time, and the network once; ROWS up to 10000000 takes hours more. With
@@ -59,6 +65,7 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.record serving --database sqlite)
 	$(if $(ARGS),,$(RUN) benchmarks.record serving --database postgresql)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))
+	$(if $(ARGS),,$(RUN) benchmarks.record lake --rows 10000000)
 
 lint: $(VENV)/.test-ready
 	$(RUN) ruff check .

@@ -4,17 +4,18 @@ Only the tables of coverage, gaps and verdicts are read for it, so it costs the 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from flagtrail.database import guarded
 from flagtrail.fields import like
 from flagtrail.naming import named
 from flagtrail.question import Query
-from flagtrail.status import agreed, described, extents
-from flagtrail.store import Gap, Store, StreamState
+from flagtrail.status import Name, agreed, described, extents
+from flagtrail.store import Gap, SourceState, Store, StreamState
 from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
 from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
 
@@ -23,6 +24,14 @@ NOT_WANTED = "nothing was asked for there: it lies before the configured start"
 NOT_KEPT = "it was deleted here, as the `keep` of the source says"
 UNWANTED = (NOT_WANTED, NOT_KEPT)  # nobody misses it
 _SCOPE = re.compile(r".*\[([^\[\]/]+)/([^\[\]]+)\]")  # a project and an environment at the end of a stream's name
+
+
+class Evidence(NamedTuple):
+    """The covered windows, the noted gaps and the verdicts of each stream, by its source and name, oldest first."""
+
+    covered: Mapping[Name, Sequence[Window]]
+    gaps: Mapping[Name, Sequence[Gap]]
+    verdicts: Mapping[Name, Sequence[Verdict]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,26 +163,41 @@ def completeness(
     To be asked before the answer is read: what is stored in between can only add to it. The other way round, an answer
     would be called complete that misses what was stored after it.
     """
-    now = now or datetime.now(UTC)
     with guarded(store.shown), store.engine.connect() as connection:
         query = named(connection, query)
-    looks = {look.source: look for look in store.sources()}
-    states = store.streams()
+    looks, states = store.sources(), store.streams()
+    evidence = partial(_evidence, store)
+    return completeness_of(query, looks, states, evidence, configured=configured, now=now or datetime.now(UTC))
+
+
+def completeness_of(
+    query: Query, looks: Iterable[SourceState], states: Sequence[StreamState], evidence: Callable[[Window], Evidence],
+    *, configured: Iterable[str], now: datetime,
+) -> Completeness:  # fmt: skip
+    """Return how complete the answer to a question is, whose names are keys too, by what is known of the streams.
+
+    `looks` are how the last look at each source went; `evidence` tells what is known of a window of time.
+    """
+    known = {look.source: look for look in looks}
     concerned = _concerned(query, states)
-    failing = [name for name, look in looks.items() if look.error and _is_asked(query, look.vendor, name)]
+    failing = [name for name, look in known.items() if look.error and _is_asked(query, look.vendor, name)]
     failing += [state.source for state in concerned if state.error]
     vendors: Mapping[str, str | None] = configured if isinstance(configured, Mapping) else dict.fromkeys(configured)
-    failing += [name for name, vendor in vendors.items() if name not in looks and _is_asked(query, vendor, name)]
+    failing += [name for name, vendor in vendors.items() if name not in known and _is_asked(query, vendor, name)]
     starts = [state.wanted_since for state in concerned if state.wanted_since]
     since, until = query.since or min(starts, default=EPOCH), min(query.until or now, now)
     asked = Window(since, until) if until - since >= MILLISECOND else None
-    streams = _answers(store, concerned, asked) if asked else []
+    streams = _answers(evidence(asked), concerned, asked) if asked else []
     return Completeness(query.since, query.until, asked, streams, sorted(set(failing)))
 
 
-def _answers(store: Store, concerned: Sequence[StreamState], asked: Window) -> list[StreamAnswer]:
+def _evidence(store: Store, asked: Window) -> Evidence:
     covered, gaps = extents(store)
-    verdicts = all_verdicts(store, asked)
+    return Evidence(covered, gaps, all_verdicts(store, asked))
+
+
+def _answers(evidence: Evidence, concerned: Sequence[StreamState], asked: Window) -> list[StreamAnswer]:
+    covered, gaps, verdicts = evidence
     names = [(state.source, state.stream) for state in concerned]
     return [
         _answer(state, asked, covered.get(name, []), gaps.get(name, []), verdicts.get(name, []))

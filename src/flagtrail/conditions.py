@@ -214,9 +214,9 @@ def _kept(word: str, how: str) -> str:
     return f"('{LETTER}{word}'{how} | '{word}'{how})" if word[0] in "0123456789" else f"'{word}'{how}"
 
 
-def joined_texts() -> ColumnElement[str]:
-    """Return all that people read of an event, as one text."""
-    parts = [func.coalesce(EVENT.c[name], "") for name in TEXTS]
+def joined_texts(event: FromClause = EVENT) -> ColumnElement[str]:
+    """Return all that people read of an event, in a table that has its columns, as one text."""
+    parts = [func.coalesce(event.c[name], "") for name in TEXTS]
     whole: Any = parts[0]
     for part in parts[1:]:
         whole = whole.op("||")(literal(" ")).op("||")(part)

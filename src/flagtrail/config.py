@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
+from flagtrail.lake.settings import LakeSettings
 from flagtrail.limit import RESERVE
 from flagtrail.notices.settings import NoticeSettings, SinkSettings
 from flagtrail.operating import EngineSettings, RunSettings, TelemetrySettings
@@ -213,6 +214,7 @@ class Config(BaseModel):
     run: RunSettings = RunSettings()
     engine: EngineSettings = EngineSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    lake: LakeSettings = LakeSettings()
 
     def sources(self, only: list[str] | None = None) -> list[Source]:
         """Return every source, or those named; raises ConfigError with a line for each mistake in any of them."""
@@ -238,7 +240,7 @@ class Config(BaseModel):
 
 TABLES: dict[str, type[BaseModel]] = {
     "store": StoreSettings, "serve": ServeSettings, "run": RunSettings, "engine": EngineSettings,
-    "telemetry": TelemetrySettings,
+    "telemetry": TelemetrySettings, "lake": LakeSettings,
 }  # fmt: skip
 LISTS: dict[str, type[BaseModel]] = {"person": PersonSettings, "notice": NoticeSettings, "sink": SinkSettings}
 
@@ -293,6 +295,14 @@ def store_url(config: Config, given: Path | None = None) -> str:
     if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix:
         return prefix + str(config_path(given).absolute().parent / url.removeprefix(prefix))
     return url
+
+
+def lake_path(config: Config, given: Path | None = None) -> str | None:
+    """Return where the lake is, if the config says it; a relative folder lies beside the config."""
+    path = config.lake.path
+    if path is None or "://" in path:
+        return path
+    return str(config_path(given).absolute().parent / Path(path).expanduser())
 
 
 def validated(model: type[Model], raw: dict[str, Any], where: str, names: list[str]) -> Model:

@@ -4,6 +4,7 @@ FlagtrailError
 ├── ConfigError             the config is wrong: nothing starts until a person changes it
 ├── StoreError              the database cannot be used: nothing is read, so nothing is lost
 │   └── TooSlow             a question takes longer than it may: it is asked again for less
+├── LakeError               the lake cannot be read or written: the trail itself goes on without it
 ├── Held                    the trail is on hold: nothing is deleted or pseudonymised until that ends
 └── SourceError             one source, or one stream of it, cannot be read; the others carry on
     ├── AccessDenied        the vendor refuses us: skipped until its settings change
@@ -30,6 +31,10 @@ class StoreError(FlagtrailError):
 
 class TooSlow(StoreError):
     """A question takes the database longer than whoever asks may let it work."""
+
+
+class LakeError(FlagtrailError):
+    """The lake cannot be read or written; what was not written is written the next time."""
 
 
 class Held(FlagtrailError):

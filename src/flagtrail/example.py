@@ -32,6 +32,14 @@ url = "sqlite:///flagtrail.db"
 # [telemetry]
 # endpoint = "http://127.0.0.1:4318"       # a collector of OpenTelemetry's, by OTLP over HTTP
 
+# A table of Parquet files that any engine reads, kept up to date by `flagtrail lake` and `flagtrail run`; docs/lake.md.
+# [lake]
+# path = "lake"                            # a folder beside this file, or "s3://bucket/flagtrail"
+# every = "15m"                            # how often `flagtrail run` brings it up to date
+# compact = 16                             # small files of a month that are made into large ones
+# vacuum = "7d"                            # for how long old files are left for whoever reads them still
+# options = { aws_region = "eu-central-1" }  # what an object store needs; secrets as { env = "NAME" }
+
 [[source]]
 # The name is part of every event's id: choose it once.
 name = "acme-launchdarkly"

@@ -4,12 +4,13 @@ What the tables of counts can tell exactly is taken from there; the rest is coun
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, cast, extract, func, not_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, cast, extract, func, not_, select
 
 from flagtrail.conditions import meets, one_of, span
 from flagtrail.fields import BY_NAME
@@ -23,8 +24,8 @@ QUARTER = timedelta(minutes=15)  # of which the differences between the zones of
 SPANS = ("hour", "day", "week")
 # What events are counted by, besides the columns that have just one value of a kind each.
 NAMED = {
-    "actor": func.coalesce(*(EVENT.c[f"actor_{part}"] for part in ("email", "name", "id", "kind"))),
-    "object": func.coalesce(EVENT.c.object_key, EVENT.c.object_name),
+    "actor": ("actor_email", "actor_name", "actor_id", "actor_kind"),
+    "object": ("object_key", "object_name"),
 }
 NOT_COUNTED = ("number", "changes", "impact", "occurred_at", "first_seen_at", "vanished_at", "id", "vendor_id")
 DIMENSIONS = (*NAMED, *(column.name for column in EVENT.c if column.name not in NOT_COUNTED))
@@ -49,6 +50,13 @@ def counted(
     connection: Connection, query: Query, by: Sequence[str], top: int = 0, zone: tzinfo | None = None
 ) -> Counted:
     """Return how many events there are by some dimensions, of which one may be hour, day or week; see `query.count`."""
+    return counted_by(partial(counts_of, connection, query), by, top, zone)
+
+
+def counted_by(
+    counts: Callable[[Sequence[str], timedelta | None], Counts], by: Sequence[str], top: int, zone: tzinfo | None
+) -> Counted:
+    """Do what `counted` does with counts by some dimensions, and by spans of time so long."""
     spans = [name for name in by if name in SPANS]
     unknown = [name for name in by if name not in (*SPANS, *DIMENSIONS)]
     if unknown:
@@ -58,20 +66,19 @@ def counted(
         raise QueryError("events are counted by each thing once, and by one of hour, day and week")
     names = [name for name in by if name not in SPANS]
     if not spans:
-        counts = counts_of(connection, query, names, None)
+        found = counts(names, None)
     else:
-        fine = counts_of(connection, query, names, HOUR)
+        fine = counts(names, HOUR)
         if any(zone_offset(start, zone) % HOUR for start, *_ in fine):
-            fine = counts_of(connection, query, names, QUARTER)
-        at_once: Counts = Counter()  # by the instant: of one zone, Python takes the hour that comes twice for one
+            fine = counts(names, QUARTER)
+        found = Counter()  # by the instant: of one zone, Python takes the hour that comes twice for one
         for (start, *values), number in fine.items():
-            at_once[beginning(start, spans[0], zone).astimezone(UTC), *values] += number
-        counts = at_once
-    found = _topmost(counts, tuple(by), bool(spans), top)
+            found[beginning(start, spans[0], zone).astimezone(UTC), *values] += number
+    told = _topmost(found, tuple(by), bool(spans), top)
     if not spans:
-        return found
+        return told
     place = by.index(spans[0])
-    return found._replace(rows=[(*row[:place], row[place].astimezone(zone), *row[place + 1 :]) for row in found.rows])
+    return told._replace(rows=[(*row[:place], row[place].astimezone(zone), *row[place + 1 :]) for row in told.rows])
 
 
 def _topmost(counts: Counts, by: tuple[str, ...], timed: bool, top: int) -> Counted:
@@ -202,9 +209,9 @@ def _gathered(
     return counts
 
 
-def dimension(name: str) -> ColumnElement[Any]:
-    """Return the value of an event by which events are counted."""
-    return NAMED[name] if name in NAMED else EVENT.c[name]
+def dimension(name: str, event: FromClause = EVENT) -> ColumnElement[Any]:
+    """Return the value of an event, in a table that has its columns, by which events are counted."""
+    return func.coalesce(*(event.c[column] for column in NAMED[name])) if name in NAMED else event.c[name]
 
 
 def _counted(connection: Connection, query: Query, by: Sequence[str], bucket: timedelta | None) -> Counts:

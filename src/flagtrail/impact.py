@@ -21,6 +21,11 @@ NUMBER = {
     "THEN json_extract({0}impact, '$.percentage') ELSE "
     + _SIZE.format(size="json_extract({0}impact, '$.size')")
     + " END",
+    # Of no index; the impact is a text there.
+    "duckdb": "CASE WHEN json_type({0}impact, '$.percentage') IN ('UBIGINT', 'BIGINT', 'DOUBLE') "
+    "THEN TRY_CAST(json_extract_string({0}impact, '$.percentage') AS DOUBLE) ELSE "
+    + _SIZE.format(size="json_extract_string({0}impact, '$.size')")
+    + " END",
     "postgresql": "CASE WHEN jsonb_typeof({0}impact -> 'percentage') = 'number' "
     "THEN ({0}impact ->> 'percentage')::numeric ELSE " + _SIZE.format(size="({0}impact ->> 'size')") + " END",
 }

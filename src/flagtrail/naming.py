@@ -4,7 +4,7 @@ Names change and keys do not, and not every entry tells a name: a flag event has
 each project only, so what is called so is left out by its key only where that key is called so wherever it occurs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, literal, select
@@ -29,12 +29,17 @@ class Called(NamedTuple):
 
 def named(connection: Connection, query: Query) -> Query:
     """Return a question in which each project and environment stands with the keys of what is called so."""
+    return named_by(query, lambda field: called(connection, field))
+
+
+def named_by(query: Query, names_of: Callable[[str], Iterable[Called]]) -> Query:
+    """Do what `named` does by what is told of each field."""
     wanted, unwanted = dict(query.wanted), dict(query.unwanted)
     for field in SCOPES:
         values, others = wanted.get(field, ()), unwanted.get(field, ())
         if not {*values, *others} - {ANYTHING}:
             continue
-        known = list(_called(connection, field))
+        known = list(names_of(field))
         if values:
             fits = like(values)
             wanted[field] = _with(values, (one.key for one in known if one.name and fits(one.name)))
@@ -57,7 +62,7 @@ def _keys_called_so_everywhere(known: Iterable[Called], values: tuple[str, ...])
     return sorted(key for key, scopes in occurs.items() if all(scopes.values()))
 
 
-def _called(connection: Connection, field: str) -> Iterator[Called]:
+def called(connection: Connection, field: str) -> Iterator[Called]:
     """Yield every key of a field in each scope, with each name that it was seen with."""
     facets = list(connection.execute(select(FACET.c.value).where(FACET.c.field == f"{field}_name")).scalars())
     if "" in facets:  # something was too long to be kept

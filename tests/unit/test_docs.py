@@ -14,6 +14,7 @@ from flagtrail.cli import app
 from flagtrail.config import SourceSettings, StoreSettings, load
 from flagtrail.event import Event
 from flagtrail.example import EXAMPLE
+from flagtrail.lake.settings import LakeSettings
 from flagtrail.language import parse
 from flagtrail.notices.running import rules_of, sinks_of
 from flagtrail.notices.settings import KINDS, NoticeSettings, SinkSettings
@@ -48,6 +49,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
         "docs/mcp.md",
         "docs/notices.md",
         "docs/people.md",
+        "docs/lake.md",
     ],
 )
 def test_no_page_names_a_command_or_an_option_that_does_not_exist(page: str) -> None:
@@ -65,6 +67,7 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
     kinds = (
         ("store", StoreSettings), ("source", SourceSettings), ("person", PersonSettings), ("serve", ServeSettings),
         ("run", RunSettings), ("engine", EngineSettings), ("telemetry", TelemetrySettings),
+        ("lake", LakeSettings),
     )  # fmt: skip
     for prefix, settings in kinds:
         for name in settings.model_fields:
@@ -110,7 +113,7 @@ def test_the_example_config_is_what_init_writes_and_is_whole(monkeypatch: pytest
 def test_the_example_config_names_every_setting() -> None:
     kinds = (
         StoreSettings, SourceSettings, PersonSettings, ServeSettings, RunSettings, TelemetrySettings, NoticeSettings,
-        SinkSettings, EngineSettings,
+        SinkSettings, EngineSettings, LakeSettings,
     )  # fmt: skip
     for name in [name for kind in kinds for name in kind.model_fields]:
         assert re.search(rf"^#? ?{name} = ", EXAMPLE, re.MULTILINE), name

@@ -18,6 +18,7 @@ LAYERS = (
     ("pulse",),
     ("config",),
     ("testing",),  # simulators, the conformance suite; of the core only the demo uses it
+    ("lake",),
     ("upkeep",),  # does the work
     ("verify", "forget"),
     ("rounds", "sync", "follow", "sql", "sweep", "keep"),
@@ -41,6 +42,7 @@ LAYERS = (
     ("notices.settings",),
     ("language", "notices.hours"),
     ("question",),
+    ("lake.settings",),
     ("exports.jsonl", "exports.csv", "exports.ocsf", "exports.ecs", "exports.cloudevents"),
     ("exports.verbs", "exports.columns"),
     ("packing", "connector", "rows", "bulk", "pseudonyms"),
@@ -70,7 +72,7 @@ LAYERS = (
     ),  # know nothing
 )
 CONTRACT = {"api", "connector", "errors", "event", "limit", "window"}  # all that a connector may know of flagtrail
-PACKAGES = ("assistants", "cli", "notices", "testing", "web", "workers")  # their modules may import each other
+PACKAGES = ("assistants", "cli", "lake", "notices", "testing", "web", "workers")  # their modules may import each other
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "flagtrail"

@@ -9,7 +9,18 @@ import pytest
 from flagtrail.store import Store
 
 VENDORS = {"httpx", "tenacity", "flagtrail.api", "flagtrail_launchdarkly", "flagtrail_configcat"}
-WORK = {"alembic", "apscheduler", "psycopg", "structlog", "mcp", "flagtrail.sync", "flagtrail.testing"}
+WORK = {
+    "alembic",
+    "deltalake",
+    "duckdb",
+    "pyarrow",
+    "apscheduler",
+    "psycopg",
+    "structlog",
+    "mcp",
+    "flagtrail.sync",
+    "flagtrail.testing",
+}
 TABLE = {"sqlalchemy", "sqlmodel", "flagtrail.store", "flagtrail.config"}
 PROGRAM = """
 import atexit, gc, sys

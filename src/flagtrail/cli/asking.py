@@ -1,9 +1,11 @@
 """What the commands do that ask for events: events, show."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,12 +28,12 @@ from flagtrail.cli.showing import (
     zone,
 )
 from flagtrail.completeness import Completeness, completeness
-from flagtrail.config import load, store_url
+from flagtrail.config import Config, lake_path, load, store_url
 from flagtrail.errors import ConfigError
 from flagtrail.exports.columns import COLUMNS
 from flagtrail.language import parse
 from flagtrail.people import People
-from flagtrail.query import Query, QueryError, check_known, cursor_of, event, expanded, place_of
+from flagtrail.query import Counted, Query, QueryError, check_known, count, cursor_of, event, expanded, place_of
 from flagtrail.query import events as find_events
 from flagtrail.store import Store
 
@@ -44,6 +46,43 @@ FLAGS = {
 def open_store(config: Path | None) -> Store:
     """Return the store that the config names, for asking; it must exist already."""
     return Store(store_url(load(config), config), create=False)
+
+
+class Asked(NamedTuple):
+    """Who answers: the database, or the lake as it was at a moment."""
+
+    check_known: Callable[[Query], None]
+    completeness: Callable[..., Completeness]
+    events: Callable[[Query], Iterator[dict[str, Any]]]
+    counts: Callable[..., Counted]
+    as_of: datetime | None = None
+
+    def say_when(self) -> None:
+        """Tell a person as of when it is, if that is not now."""
+        if self.as_of:
+            say(f"from the lake, as of {local(self.as_of)}")
+
+
+@contextmanager
+def asked_of(settings: Config, config: Path | None, *, from_lake: bool) -> Iterator[Asked]:
+    """Give who answers; raises ConfigError when it is not there."""
+    if not from_lake:
+        with open_store(config) as store:
+            yield Asked(
+                partial(check_known, store),
+                partial(completeness, store),
+                partial(find_events, store),
+                partial(count, store),
+            )
+        return
+    from flagtrail.lake.asking import Asking  # large, and optional
+    from flagtrail.lake.opening import open_lake
+
+    path = lake_path(settings, config)
+    if path is None:
+        raise ConfigError('--from-lake asks the lake that the config tells of: write path = "lake" under [lake]')
+    with Asking(open_lake(path, settings.lake)) as lake:
+        yield Asked(lake.check_known, lake.completeness, lake.events, lake.count, lake.as_of)
 
 
 class Typed(NamedTuple):
@@ -79,8 +118,9 @@ def asked_by(typed: Typed, people: People) -> Query:
 
 
 def events(
-    typed: Typed, limit: int, after: str | None, output: Form, config: Path | None, *, envelope: bool = False
-) -> None:
+    typed: Typed, limit: int, after: str | None, output: Form, config: Path | None, *, envelope: bool = False,
+    from_lake: bool = False,
+) -> None:  # fmt: skip
     """Show changes, in the order of the question."""
     if after:
         try:
@@ -91,20 +131,21 @@ def events(
         raise ConfigError("--envelope goes with -o json; the other forms hold events and nothing else")
     settings = load(config)
     query = replace(asked_by(typed, settings.people()), limit=limit + 1 if limit else 0, after=after)
-    with open_store(config) as store:
-        check_known(store, query)
+    with asked_of(settings, config, from_lake=from_lake) as asked:
+        asked.check_known(query)
         wanted = envelope or output is Form.TABLE
-        told = completeness(store, query, configured=settings.vendors()) if wanted else None
-        rows = find_events(store, query)
+        told = asked.completeness(query, configured=settings.vendors()) if wanted else None
+        rows = asked.events(query)
         last: list[str] = []
         shown = _noting_the_last(islice(rows, limit), last) if limit else rows
         if envelope and told:
-            _write_envelope(told, query, shown, rows, last)
+            _write_envelope(told, query, shown, rows, last, asked.as_of)
             return
-        count = write_events(shown, output)
-        if limit and count == limit and next(rows, None) is not None:
+        written = write_events(shown, output)
+        if limit and written == limit and next(rows, None) is not None:
             first = "oldest" if query.oldest_first else "newest"
             say(f"the {first} {limit} are shown, there are more: --after {last[0]} goes on; --limit 0 shows all")
+        asked.say_when()
         if told:
             say(trust(told))
 
@@ -122,13 +163,15 @@ def _write_envelope(
     shown: Iterable[dict[str, Any]],
     rows: Iterator[dict[str, Any]],
     last: list[str],
+    as_of: datetime | None,
 ) -> None:
-    """Write an object of the events, the cursor of the next page, and how complete the answer is."""
+    """Write an object of the events, the cursor of the next page, how complete the answer is, and as of when if old."""
     sys.stdout.write('{"events": ')
     write_events(shown, Form.JSON)
     more = bool(query.limit) and next(rows, None) is not None
     ending = f'"next": {dumps(last[0] if more else None)}, "completeness": {dumps(told.as_json())}'
-    sys.stdout.write(f", {ending}}}\n")
+    when = f', "as_of": {dumps(as_of)}' if as_of else ""
+    sys.stdout.write(f", {ending}{when}}}\n")
 
 
 def show(event_id: str, output: Simple, config: Path | None) -> None:

@@ -6,15 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flagtrail.cli.asking import Typed, asked_by, open_store, trust
+from flagtrail.cli.asking import Typed, asked_by, asked_of, trust
 from flagtrail.cli.options import Form
 from flagtrail.cli.showing import counted, dumps, out, plain_table, print_json, reading_zone, say
-from flagtrail.completeness import completeness
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.exports.csv import cell
-from flagtrail.query import Counted, QueryError, check_known
-from flagtrail.query import count as count_events
+from flagtrail.query import Counted, QueryError
 
 EVENTS = "events"
 
@@ -30,24 +28,27 @@ def count(
     config: Path | None,
     *,
     linked: bool,
+    from_lake: bool = False,
 ) -> None:
     """Count the events of a question, and show the groups."""
     settings = load(config)
     query = asked_by(Typed(text, since, until, zone, {"linked": linked}), settings.people())
     names = [name.strip() for each in by for name in each.split(",") if name.strip()]
-    with open_store(config) as store:
-        check_known(store, query)
-        told = completeness(store, query, configured=settings.vendors())
+    with asked_of(settings, config, from_lake=from_lake) as asked:
+        asked.check_known(query)
+        told = asked.completeness(query, configured=settings.vendors())
         try:
-            found = count_events(store, query, names, top, reading_zone())
+            found = asked.counts(query, names, top, reading_zone())
         except QueryError as error:
             raise ConfigError(f"--by: {error}") from None
     if output is Form.JSON:
         groups = [dict(zip((*found.by, EVENTS), row, strict=True)) for row in found.rows]
+        when = {"as_of": asked.as_of} if asked.as_of else {}
         rest = {"total": found.total, "groups": found.groups, "rest": found.rest}
-        print_json({"by": found.by, "counts": groups, **rest, "completeness": told.as_json()})
+        print_json({"by": found.by, "counts": groups, **rest, "completeness": told.as_json(), **when})
     elif output is Form.TABLE:
         _print_table(found)
+        asked.say_when()
         say(trust(told))
     else:
         _write_rows(found, output)

@@ -18,16 +18,12 @@ from flagtrail.query import events as find_events
 from flagtrail.store import Store
 
 
-def events(typed: Typed, limit: int, after: str | None, output: Form, config: Path | None) -> None:
+def events(
+    typed: Typed, limit: int, after: str | None, output: Form, config: Path | None, *, from_lake: bool = False
+) -> None:
     """Show the last events, or those after a position, and then each one as it is stored, until interrupted."""
-    if output is Form.JSON:
-        raise ConfigError("--follow has no end, as a JSON list would need: write -o jsonl")
+    _check(output, after, from_lake=from_lake)
     query = replace(asked_by(typed, load(config).people()), oldest_first=False)
-    if after is not None:
-        try:
-            number_of(after)
-        except ValueError as error:
-            raise ConfigError(f"--after: {error}; --follow takes what the last --follow told when it ended") from None
     position, header = after, True
     with open_store(config) as store:
         check_known(store, query)
@@ -47,6 +43,19 @@ def events(typed: Typed, limit: int, after: str | None, output: Form, config: Pa
             if position:
                 say(f"to go on from here: --follow --after {position}")
             raise
+
+
+def _check(output: Form, after: str | None, *, from_lake: bool) -> None:
+    """Raise ConfigError for what does not go together with following."""
+    if from_lake:
+        raise ConfigError("--follow shows what is stored from now on, and the lake comes later: leave out --from-lake")
+    if output is Form.JSON:
+        raise ConfigError("--follow has no end, as a JSON list would need: write -o jsonl")
+    if after is not None:
+        try:
+            number_of(after)
+        except ValueError as error:
+            raise ConfigError(f"--after: {error}; --follow takes what the last --follow told when it ended") from None
 
 
 def _blocks(store: Store, query: Query, after: str | None, limit: int) -> Iterator[tuple[list[dict[str, Any]], str]]:

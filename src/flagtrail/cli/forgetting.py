@@ -16,6 +16,7 @@ from flagtrail.cli.showing import counted, err, local, out, plain, plain_table, 
 from flagtrail.config import Config, load
 from flagtrail.errors import ConfigError, Held
 from flagtrail.forget import Moved
+from flagtrail.lake import feed
 from flagtrail.store import Store
 from flagtrail.sweep import Swept
 
@@ -46,7 +47,19 @@ def forget(
         except Held as error:
             say_errors(str(error))
             raise typer.Exit(FAILED) from None
+        if not dry_run:
+            forget_in_lake(store, settings, config)
     _tell_config(settings, identities)
+
+
+def forget_in_lake(store: Store, settings: Config, config: Path | None) -> None:
+    """Let the lake forget too, if one is kept."""
+    with store.engine.connect() as connection:
+        if not feed.is_kept(connection):
+            return
+    from flagtrail.cli import lake  # large, and optional
+
+    lake.forgotten(store, settings, config)
 
 
 def _do(store: Store, identities: list[str], reason: str | None, output: Simple, *, quiet: bool) -> None:

@@ -164,9 +164,7 @@ def _fact_line(fact: Fact) -> tuple[object, ...]:
     how = Text(f"{made} {local(fact.event_at)} ({fact.event[:8]})")
     _add(how, fact.doubts, "yellow")
     _add(how, fact.remarks, "dim")
-    shown = (
-        Text(plain(value), style="green") if fact.known else Text(f"maybe {plain(value)}", style="yellow")
-    )
+    shown = Text(plain(value), style="green") if fact.known else Text(f"maybe {plain(value)}", style="yellow")
     return fact.environment or "", name, shown, how
 
 

@@ -51,6 +51,9 @@ ActorOption = Annotated[list[str] | None, typer.Option(help="Part of a name or a
 ActionOption = Annotated[list[str] | None, typer.Option(help="A verb, such as turned_on, or turned_*.")]
 ObjectOption = Annotated[list[str] | None, typer.Option(help="Key or name; * stands for anything.")]
 TextOption = Annotated[str | None, typer.Option(help="Words of what is told about the change, or their beginnings.")]
+FromLakeOption = Annotated[
+    bool, typer.Option("--from-lake", help="Ask the lake, as of its last update, and not the database.")
+]
 LinkedOption = Annotated[
     bool, typer.Option("--linked", help="Also the flag events whose impact stands on their audit entry anyway.")
 ]

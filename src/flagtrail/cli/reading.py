@@ -20,7 +20,7 @@ from flagtrail.cli.options import FAILED, Simple, moment
 from flagtrail.cli.progress import at_once
 from flagtrail.cli.reloading import Reloading
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
-from flagtrail.config import Config, config_path, load, store_url
+from flagtrail.config import Config, config_path, lake_path, load, store_url
 from flagtrail.errors import ConfigError, SourceError
 from flagtrail.nudges import Nudges
 from flagtrail.operating import EngineSettings
@@ -34,6 +34,7 @@ from flagtrail.upkeep import fetch_details
 from flagtrail.window import Window
 
 if TYPE_CHECKING:
+    from flagtrail.lake.running import Following
     from flagtrail.notices.running import Notices
     from flagtrail.roster import Roster
     from flagtrail.turns import Turns
@@ -121,12 +122,13 @@ def _daemon(settings: Config, config: Path | None, source: list[str] | None) -> 
         nudges = reloading.nudges = Nudges(sources, daemon.look_at)
         ending.callback(nudges.stop)
         server = reloading.server = _server(url, settings, pulse, nudges)
-        for beside in (server, notices):
+        lake = _lake(url, settings, config)
+        for beside in (server, notices, lake):
             if beside is not None:
                 ending.callback(beside.stop)
         clean = daemon.run()
         until = time.monotonic() + LEFT
-        for beside in (server, notices):
+        for beside in (server, notices, lake):
             clean = (beside is None or beside.wait(max(0.0, until - time.monotonic()))) and clean
     if not clean:
         # A thread still waits for a vendor. Every commit is whole, so it can be left behind.
@@ -188,6 +190,20 @@ def _notices(url: str, settings: Config) -> "Notices | None":
     notices = Notices(url, rules_of(settings, sinks), sinks, settings.serve.public_url if settings.serve else None)
     notices.start()
     return notices
+
+
+def _lake(url: str, settings: Config, config: Path | None) -> "Following | None":
+    """Return what keeps the lake up to date beside the daemon, if the config asks for it."""
+    path = lake_path(settings, config)
+    if path is None:
+        return None
+    from flagtrail.lake.opening import open_lake
+    from flagtrail.lake.running import Following  # slow to import
+
+    open_lake(path, settings.lake)  # what is missing for it is told at once
+    following = Following(url, path, settings.lake)
+    following.start()
+    return following
 
 
 def fill(sources: list[Source], store: Store, window: Window | None, *, quiet: bool) -> list[Report]:

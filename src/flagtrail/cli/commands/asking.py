@@ -11,6 +11,7 @@ from flagtrail.cli.options import (
     ConfigOption,
     EnvironmentOption,
     Form,
+    FromLakeOption,
     FromSourceOption,
     LinkedOption,
     ObjectOption,
@@ -50,6 +51,7 @@ def events(
     envelope: Annotated[
         bool, typer.Option("--envelope", help="With -o json: also how complete the answer is, and the next page.")
     ] = False,
+    from_lake: FromLakeOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show changes, newest first.
@@ -84,9 +86,9 @@ def events(
     if follow:
         with importing():
             from flagtrail.cli import following
-        following.events(asked, limit, after, output, config)
+        following.events(asked, limit, after, output, config, from_lake=from_lake)
         return
-    asking.events(asked, limit, after, output, config, envelope=envelope)
+    asking.events(asked, limit, after, output, config, envelope=envelope, from_lake=from_lake)
 
 
 def count(
@@ -100,6 +102,7 @@ def count(
     zone: ZoneOption = None,
     linked: LinkedOption = False,
     output: Annotated[Form, typer.Option("--output", "-o", help="How the counts are written.")] = Form.TABLE,
+    from_lake: FromLakeOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Count changes by anything that they have one value of, and by hour, day or week.
@@ -116,7 +119,7 @@ def count(
     """
     with importing():
         from flagtrail.cli import counting
-    counting.count(query, by or [], top, since, until, zone, output, config, linked=linked)
+    counting.count(query, by or [], top, since, until, zone, output, config, linked=linked, from_lake=from_lake)
 
 
 def show(

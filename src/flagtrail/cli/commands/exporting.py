@@ -27,7 +27,7 @@ def with_filters_of(other: Callable[..., None], *, without: set[str]) -> Callabl
     return filtered
 
 
-@with_filters_of(events, without={"limit", "after", "follow", "envelope", "output", "config"})
+@with_filters_of(events, without={"limit", "after", "follow", "envelope", "output", "from_lake", "config"})
 def export(
     form: Annotated[Format, typer.Option("--format", help="How they are written.")] = Format.JSONL,
     out: Annotated[

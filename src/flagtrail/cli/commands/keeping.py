@@ -1,4 +1,4 @@
-"""The command that says what of the trail is not kept."""
+"""The commands that say what of the trail is not kept, and what is kept of it elsewhere."""
 
 from typing import Annotated
 
@@ -50,3 +50,45 @@ def forget(
         forgetting.forget(person, reason, config, output, dry_run=dry_run, yes=yes, quiet=quiet)
     else:
         forgetting.show(config, output)
+
+
+def lake(
+    path: Annotated[
+        str | None, typer.Argument(metavar="PATH|URL", help="A folder, or s3://bucket/path; else as the config says.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare it with the database row for row; exits with 1 when they differ.")
+    ] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make it anew, month by month.")] = False,
+    files: Annotated[
+        bool,
+        typer.Option("--files", help="Print the Parquet files that it is made of, for engines without Delta Lake."),
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Keep no lake any more; its files stay.")] = False,
+    config: ConfigOption = None,
+    output: Annotated[
+        Simple | None, typer.Option("--output", "-o", help="How it is written; JSON into a pipe, else a table.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Bring the lake up to date: a table of Parquet files by month and vendor, which any engine reads.
+
+    The first time it is built, and from then on the database notes what changes. Each write is seen whole or not at
+    all; a run that was ended is gone on with by the next. `flagtrail run` does the same every 15 minutes when the
+    config says where, under \\[lake]. docs/lake.md has recipes for DuckDB, ClickHouse, Spark, Trino and others.
+
+    It takes `pip install 'flagtrail\\[lake]'`.
+
+    Examples:
+
+      flagtrail lake
+
+      flagtrail lake --check
+
+      flagtrail lake s3://acme-trail/flagtrail --rebuild
+
+      flagtrail events --from-lake --object 'checkout*' --since 2y
+    """
+    with importing():
+        from flagtrail.cli import lake as keeping
+    keeping.lake(path, config, output, rebuild=rebuild, check=check, files=files, stop=stop, quiet=quiet)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -20,6 +20,7 @@ from flagtrail.limit import Told
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
 from flagtrail.reach import Reach
+from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing import faults
@@ -65,6 +66,19 @@ def jobs(store: Store) -> list[Any]:
 
 def engine(sources: Any, turns: Turns) -> Crew:
     return Crew(sources, turns, SETTINGS)
+
+
+@contextmanager
+def begun(store: Store, source: Source) -> Iterator[Crew]:
+    """Give a worker that takes no jobs by itself."""
+    crew = Crew([source], Turns(store, Pulse()), SETTINGS)
+    crew.queue.open()
+    try:
+        yield crew
+    finally:
+        crew.queue.close()
+        for session in crew.everybody:
+            session.__exit__(None, None, None)
 
 
 def test_many_may_begin_at_once_and_a_job_waits_once(store: Store) -> None:
@@ -114,51 +128,45 @@ def test_what_is_known_of_a_source_is_read_while_one_of_its_lists_is_refused(
 
 
 def test_what_is_covered_is_not_read_again(store: Store, vendor: LaunchDarklySimulator) -> None:
-    crew = Crew([source_of(vendor, verify=False)], Turns(store, Pulse()), SETTINGS)
-    crew.queue.open()
-    [session] = crew.sessions
-    wanted = session.wanted(Reach.OLD)[0]
-    windows = [[wanted.window.since_ms, wanted.window.until_ms, None]]
-    assert crew.jobs.read("acme", wanted.stream.name, "old", windows)
-    asked = len(vendor.requests)
-    assert session.unread(wanted) == []
-    assert crew.jobs.read("acme", wanted.stream.name, "old", windows)
-    assert len(vendor.requests) == asked
-    assert crew.jobs.read("nobody", "audit_log", "new", windows), "a job of a source that is gone is none"
-    crew.queue.close()
+    with begun(store, source_of(vendor, verify=False)) as crew:
+        [session] = crew.sessions
+        wanted = session.wanted(Reach.OLD)[0]
+        windows = [[wanted.window.since_ms, wanted.window.until_ms, None]]
+        assert crew.jobs.read("acme", wanted.stream.name, "old", windows)
+        asked = len(vendor.requests)
+        assert session.unread(wanted) == []
+        assert crew.jobs.read("acme", wanted.stream.name, "old", windows)
+        assert len(vendor.requests) == asked
+        assert crew.jobs.read("nobody", "audit_log", "new", windows), "a job of a source that is gone is none"
 
 
 def test_what_is_too_much_at_once_goes_back_into_the_queue(
     store: Store, vendor: LaunchDarklySimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flagtrail.workers.jobs.MOST", 5)
-    crew = Crew([source_of(vendor, verify=False, start=timedelta(days=30))], Turns(store, Pulse()), SETTINGS)
-    crew.queue.open()
-    wanted = crew.sessions[0].wanted(Reach.OLD)[0]
-    vendor.fill(1000, 20, seed=2, flag_events=0)
-    crew.jobs.read("acme", "audit_log", "old", [[wanted.window.since_ms, wanted.window.until_ms, None]])
-    assert [job.queueing_lock for job in jobs(store)] == ["old acme/audit_log"]
-    [gap] = crew.sessions[0].unread(wanted)
-    assert gap.since == wanted.window.since
-    assert gap.until < wanted.window.until, "the newest is read first"
-    crew.queue.close()
+    with begun(store, source_of(vendor, verify=False, start=timedelta(days=30))) as crew:
+        wanted = crew.sessions[0].wanted(Reach.OLD)[0]
+        vendor.fill(1000, 20, seed=2, flag_events=0)
+        crew.jobs.read("acme", "audit_log", "old", [[wanted.window.since_ms, wanted.window.until_ms, None]])
+        assert [job.queueing_lock for job in jobs(store)] == ["old acme/audit_log"]
+        [gap] = crew.sessions[0].unread(wanted)
+        assert gap.since == wanted.window.since
+        assert gap.until < wanted.window.until, "the newest is read first"
 
 
 def test_the_jobs_of_a_dead_worker_are_done_by_others(
     store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
 ) -> None:
-    crew = Crew([source_of(vendor)], Turns(store, Pulse()), SETTINGS)
-    crew.queue.open()
-    assert crew.jobs.plan("acme")
-    schema = crew.shelf.schema
-    with crew.shelf.connect() as connection:  # as if somebody had begun everything, and died a while ago
-        connection.execute(text(f"SET search_path = {schema}"))
-        dead = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '3 s') RETURNING id"
-        worker = connection.execute(text(dead)).scalar()
-        begun = "UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE task_name = 'read' AND "
-        connection.execute(text(begun + "queueing_lock LIKE 'old%'"), {"worker": worker})
-        connection.execute(text("RESET search_path"))
-    crew.queue.close()
+    with begun(store, source_of(vendor)) as crew:
+        assert crew.jobs.plan("acme")
+        schema = crew.shelf.schema
+        with crew.shelf.connect() as connection:  # as if somebody had begun everything, and died a while ago
+            connection.execute(text(f"SET search_path = {schema}"))
+            dead = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '3 s') RETURNING id"
+            worker = connection.execute(text(dead)).scalar()
+            taken = "UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE task_name = 'read' AND "
+            connection.execute(text(taken + "queueing_lock LIKE 'old%'"), {"worker": worker})
+            connection.execute(text("RESET search_path"))
     daemon = Daemon([replace(source_of(vendor), every=timedelta(days=1))], store, engine=engine)
     with running(daemon):
         wait_until(lambda: is_whole(store, vendor), "all is read")

@@ -66,6 +66,7 @@ bench: $(VENV)/.test-ready
 	$(if $(ARGS),,$(RUN) benchmarks.record serving --database postgresql)
 	$(if $(ARGS),,$(RUN) benchmarks.record growth --database postgresql --rows $(ROWS))
 	$(if $(ARGS),,$(RUN) benchmarks.record lake --rows 10000000)
+	$(if $(ARGS),,$(RUN) benchmarks.record noting)
 
 lint: $(VENV)/.test-ready
 	$(RUN) ruff check .

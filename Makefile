@@ -99,9 +99,9 @@ sbom: $(VENV)/.test-ready $(if $(filter .sbom/%,$(OF)),.sbom)
 
 # Known vulnerabilities of all that is installed here. It asks PyPI for them, and fails when that does not answer.
 audit: $(VENV)/.test-ready
-	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet pip-audit; }
+	@mkdir -p .audit
 	@$(RUN) pip freeze --disable-pip-version-check --exclude-editable > .audit/installed.txt
-	@.audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r .audit/installed.txt 2>.audit/said.txt || { \
+	@$(RUN) pip_audit --strict --no-deps --disable-pip --progress-spinner off -r .audit/installed.txt 2>.audit/said.txt || { \
 		tail -1 .audit/said.txt >&2; \
 		grep -q "known vulnerabilit" .audit/said.txt && echo "audit: update what is listed above" >&2 || \
 		echo "audit: nothing was found out: PyPI's vulnerability service did not answer, or does not know a package" >&2; \

@@ -111,7 +111,7 @@ def test_nothing_is_called_complete_that_misses_what_was_stored_meanwhile(
             fill_the_gap(url)
         return module.completeness(*args, **options)
 
-    for place in (asking, counting, tools, web_asking):
+    for place in (asking, tools, web_asking):
         monkeypatch.setattr(place, "completeness", interrupted)
     assert WAYS[way](url, capsys) == (True, 2), "complete, so the event must be there"
     assert stored

@@ -226,7 +226,7 @@ MUTANTS = (
     ),
     Mutant(
         "what is dated ahead is not asked for",
-        SYNC,
+        "src/flagtrail/reach.py",
         "Window(since, now + AHEAD)",
         "Window(since, now)",
     ),

@@ -22,6 +22,7 @@ LARGE = 64 * 1024 * 1024  # bytes of a file: a changed event costs writing one a
 GROUP = 200_000  # events of a row group, which is what can be left out when a file is read
 COLOURS = re.compile("\x1b\\[[0-9;]*m")
 STATED = "delta.dataSkippingStatsColumns"
+OFTEN = {"delta.checkpointInterval": "10"}  # commits of which each is a file that is read by who opens the table
 
 
 class File(NamedTuple):
@@ -43,8 +44,13 @@ class DeltaTable:
 
     def exists(self) -> bool:
         """Return whether there is such a table; raises LakeError."""
-        with self._guarded() as delta:
-            return bool(delta.DeltaTable.is_deltatable(self.uri, storage_options=self.options or None))
+        try:
+            # Not `is_deltatable`: it keeps all other threads from running until the object store answers.
+            with self._guarded() as delta:
+                delta.DeltaTable(self.uri, storage_options=self.options or None)
+        except _Missing:
+            return False
+        return True
 
     def create(self, schema: Any, partitions: Sequence[str]) -> None:
         """Make the table, without a row; raises LakeError."""
@@ -53,7 +59,8 @@ class DeltaTable:
                 Path(self.uri).mkdir(parents=True, exist_ok=True)
         with self._guarded() as delta:
             delta.DeltaTable.create(
-                self.uri, schema, partition_by=list(partitions) or None, configuration={STATED: self.stated},
+                self.uri, schema, partition_by=list(partitions) or None,
+                configuration={STATED: self.stated, **OFTEN},
                 storage_options=self.options or None,
             )  # fmt: skip
 
@@ -151,11 +158,17 @@ class DeltaTable:
         delta = library()
         try:
             yield delta
+        except delta.exceptions.TableNotFoundError:
+            raise _Missing(f"lake {shown(self.uri)}: there is none; `flagtrail lake` makes it") from None
         except (delta.exceptions.DeltaError, OSError, delta.exceptions.SchemaMismatchError) as error:
             told = " ".join(COLOURS.sub("", str(error)).split())
             for secret in (value for name, value in self.options.items() if is_secret(name) or "key" in name.lower()):
                 told = told.replace(secret, "***")
             raise LakeError(f"lake {shown(self.uri)}: {told[:500]}") from None
+
+
+class _Missing(LakeError):
+    """There is no such table."""
 
 
 class _Coming:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-SYNC, READERS, PLAN, STORE = (f"src/flagtrail/{name}.py" for name in ("sync", "readers", "plan", "store"))
+READERS, PLAN, STORE = (f"src/flagtrail/{name}.py" for name in ("readers", "plan", "store"))
 WINDOW, CLOCK, API, REVISIONS = (f"src/flagtrail/{name}.py" for name in ("window", "clock", "api", "revisions"))
 VERIFY, COMPARE, AGAIN, TRUST = (f"src/flagtrail/{name}.py" for name in ("verify", "compare", "again", "trust"))
 HOLDINGS, VERDICTS, COVERING = (f"src/flagtrail/{name}.py" for name in ("holdings", "verdicts", "covering"))

@@ -31,7 +31,7 @@ from tests.properties.happenings import BEHIND, LOST, MEANWHILE, Happenings
 from tests.properties.vendors import ConfigCatVendor, LaunchDarklyVendor, Vendor
 from tests.properties.wrong_answers import FAULTS, WRONG_DATE, dated
 
-HISTORIES = int(os.environ.get("FLAGTRAIL_HISTORIES", "3"))
+HISTORIES = int(os.environ.get("FLAGTRAIL_HISTORIES", "2"))
 STEPS = 14
 
 SETTINGS = settings(

@@ -103,7 +103,7 @@ def mcp(config: ConfigOption = None) -> None:
     """Let an assistant ask the trail by the Model Context Protocol, over stdin and stdout, until stdin ends.
 
     Nothing can be changed by it, and nothing is read from vendors. An assistant starts it by itself: what its config
-    needs is below, and docs/mcp.md tells the rest. It takes `pip install 'flagtrail[mcp]'`.
+    needs is below, and docs/mcp.md tells the rest. It takes `pip install 'flagtrail\\[mcp]'`.
 
     Examples:
 

@@ -16,7 +16,7 @@ demo: $(VENV)/.demo-ready
 
 # Tests wait for vendors, processes and databases most of the time: more of them at once than there are processors.
 test: lint
-	$(RUN) pytest -n $(WORKERS) --dist worksteal -rs $(ARGS)
+	$(RUN) pytest -n $(WORKERS) --dist worksteal -rfEs $(ARGS)
 
 # Pictures of every view of the page, of a made-up trail, into the folder screenshots; ARGS=coverage takes only some.
 screenshots: $(VENV)/.test-ready
@@ -78,7 +78,7 @@ format: $(VENV)/.test-ready
 	$(RUN) ruff format .
 
 docs: $(VENV)/.test-ready
-	$(VENV)/bin/python -c "from flagtrail.schema import describe; print(describe(), end='')" > docs/schema.md
+	$(VENV)/bin/python -c "from flagtrail.schema.describing import describe; print(describe(), end='')" > docs/schema.md
 	$(VENV)/bin/python -c "from flagtrail.connector import installed; from flagtrail.vocabulary import describe; \
 		print(describe(installed()), end='')" > docs/vocabulary.md
 

@@ -34,7 +34,7 @@ from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
 DAYS = 90.0
 LATENCY = 0.05  # seconds that each answer takes at the least
 PAGE = 20
-ENTRIES = 12_000
+ENTRIES = 40_000
 SAMPLE = 40  # pages that are read one after the other
 TICK = 60.0
 LIST = ("GET", "/api/v2/auditlog")  # the route that a backfill asks most; searches have a limit of their own

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,18 @@ class Databases:
         self.execute(f"CREATE DATABASE {name}")
         return str(self.server.get_uri(name))
 
-    def fill(self, url: str) -> None:
-        """Give an empty database flagtrail's tables, by a copy of another: quicker than to make them anew."""
+    def with_tables(self) -> str:
+        """Return the URL of a new database with flagtrail's tables: a copy, which is quicker than to make them anew."""
         if not self.filled:
             with Store(filled := self()):
                 self.filled = make_url(filled).database or ""
-        name = make_url(url).database
-        self.execute(f"DROP DATABASE {name}", f"CREATE DATABASE {name} TEMPLATE {self.filled}")
+        name = f"trail{next(self.numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self.filled}")
+        return str(self.server.get_uri(name))
+
+    def drop(self, url: str) -> None:
+        """Let go of a database before the disk has got all of it; whoever is connected is sent away."""
+        self.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
     def execute(self, *statements: str) -> None:
         with self.admin.connect() as connection:
@@ -73,12 +78,19 @@ def _psycopg(uri: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a new database; each test runs on both kinds."""
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new database, with tables if the test wants a store there; each test runs on both kinds."""
+    has_store = "store" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'trail.db'}"
-    new: Callable[[], str] = request.getfixturevalue("postgres")
-    return new()
+        path = tmp_path / "trail.db"
+        if has_store:
+            shutil.copy(request.getfixturevalue("filled"), path)
+        yield f"sqlite:///{path}"
+        return
+    databases: Databases = request.getfixturevalue("postgres")
+    url = databases.with_tables() if has_store else databases()
+    yield url
+    databases.drop(url)
 
 
 @pytest.fixture(scope="session")
@@ -90,12 +102,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(store_url: str, filled: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+def store(store_url: str) -> Iterator[Store]:
     """A new store; each test runs on both kinds of database."""
-    if store_url.startswith("sqlite"):
-        shutil.copy(filled, str(make_url(store_url).database))
-    else:
-        request.getfixturevalue("postgres").fill(store_url)
     with Store(store_url) as opened:
         yield opened
 

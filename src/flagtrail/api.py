@@ -20,7 +20,7 @@ from flagtrail import lines, retries
 from flagtrail.clock import VendorClock
 from flagtrail.errors import AccessDenied, RateLimited, Redirected, Unavailable, UnexpectedResponse
 from flagtrail.event import from_json, to_json
-from flagtrail.limit import Dialect, Limiter
+from flagtrail.limit import LONGEST_WAIT, Dialect, Limiter
 from flagtrail.lines import Lines
 
 LARGEST_BODY = 20 * 2**20  # bytes, unpacked
@@ -178,12 +178,12 @@ class Api:
         self, method: str, path: str, params: Params | None, headers: Mapping[str, str] | None, json: Any,
         route: str = "",
     ) -> Answer:  # fmt: skip
-        held = self._limiter.held()
-        if held > retries.LONGEST_PAUSE:
-            raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
         request = self._request(method, path, params, headers, json)
         if not self._limiter.acquire(self._spare, route):
-            raise Unavailable(f"{self.host}: stopped before asking")
+            if self._limiter.closed:
+                raise Unavailable(f"{self.host}: stopped before asking")
+            held = max(self._limiter.held(), LONGEST_WAIT)
+            raise RateLimited(f"{self.host} asked us to slow down; it may be asked again in {held:.0f} s", held)
         self._tally.requests += 1  # a rough number: threads may count at the same time
         allowances: list[Any] = []
         status = "none"

@@ -14,14 +14,14 @@ from flagtrail.database import guarded
 from flagtrail.fields import like
 from flagtrail.naming import named
 from flagtrail.question import Query
-from flagtrail.status import Name, agreed, described, extents
+from flagtrail.status import Name, agreed, described, extents, kept_since
 from flagtrail.store import Gap, SourceState, Store, StreamState
+from flagtrail.unread import NOT_KEPT
 from flagtrail.verdicts import Outcome, Verdict, all_verdicts, current
 from flagtrail.window import EPOCH, MILLISECOND, Window, merge, subtract
 
 STALE = timedelta(hours=1)  # longer than the looks of a running daemon, and settling, leave open
 NOT_WANTED = "nothing was asked for there: it lies before the configured start"
-NOT_KEPT = "it was deleted here, as the `keep` of the source says"
 UNWANTED = (NOT_WANTED, NOT_KEPT)  # nobody misses it
 _SCOPE = re.compile(r".*\[([^\[\]/]+)/([^\[\]]+)\]")  # a project and an environment at the end of a stream's name
 
@@ -132,8 +132,9 @@ class Completeness:
 
     @property
     def kept_since(self) -> datetime | None:
-        """The latest moment before which a stream was deleted here, as configured; None when none was."""
-        return max((each.state.kept_since for each in self.streams if each.state.kept_since), default=None)
+        """The latest moment before which a stream was deleted here, as configured; None when none is missing so."""
+        found = (kept_since(each.state, each.covered) for each in self.streams)
+        return max((moment for moment in found if moment), default=None)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it, with instants as datetimes."""

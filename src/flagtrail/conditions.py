@@ -47,11 +47,6 @@ WORDS = (
     " " * len(DIVIDING),
     LETTER,
 )
-STATE = {
-    "vanished": EVENT.c.vanished_at.is_not(None),
-    "provisional": EVENT.c.provisional,
-    "truncated": EVENT.c.truncated,
-}
 COMMENTED = EVENT.c.comment != literal_column("''")
 
 
@@ -117,7 +112,7 @@ def _conditions(query: Query, dialect: str) -> Iterator[ColumnElement[bool]]:
     for name, values in query.wanted.items():
         yield _is_any(name, values, dialect)
     for name, values in query.unwanted.items():
-        yield not_(func.coalesce(_is_any(name, values, dialect), false()))
+        yield lacks(_is_any(name, values, dialect))
     if query.text:
         yield _has_text(query.text, dialect)
     if not query.linked:
@@ -127,12 +122,17 @@ def _conditions(query: Query, dialect: str) -> Iterator[ColumnElement[bool]]:
         yield or_(EVENT.c.related_event.is_(None), linked.is_(None))
 
 
+def lacks(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of what another does not hold of, also where it can be told neither way."""
+    return not_(func.coalesce(condition, false()))
+
+
 def _is_any(name: str, values: Iterable[str], dialect: str) -> ColumnElement[bool]:
     """Return the condition that an event has one of some values in a field, or one of some texts."""
     if name == TEXT:
         return or_(*(_has_text(value, dialect) for value in values))
     if name == "is":
-        return or_(*(STATE[value] for value in values))
+        return in_state(EVENT, values)
     if name == "has":
         has = {"comment": COMMENTED, "impact": shown_impact(lambda event: event.c.impact.is_not(None))}
         return or_(*(has[value] for value in values))
@@ -140,6 +140,16 @@ def _is_any(name: str, values: Iterable[str], dialect: str) -> ColumnElement[boo
         ranges = [parse_range(value) for value in values]
         return shown_impact(lambda event: or_(*(measured(each, event, dialect) for each in ranges)))
     return one_of(EVENT, name, values)
+
+
+def in_state(table: FromClause, values: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that an event, in a table that has its columns, is in one of some states."""
+    states = {
+        "vanished": table.c.vanished_at.is_not(None),
+        "provisional": table.c.provisional,
+        "truncated": table.c.truncated,
+    }
+    return or_(*(states[value] for value in values))
 
 
 def one_of(table: FromClause, name: str, values: Iterable[str]) -> ColumnElement[bool]:
@@ -174,8 +184,17 @@ def effect_of(value: Callable[[Any], ColumnElement[Any]]) -> ColumnElement[Any]:
 
 def measured(numbers: Range, event: Any, dialect: str) -> ColumnElement[bool]:
     """Return the condition that the number of an impact lies in a range."""
-    number: ColumnElement[Any] = literal_column(f"({NUMBER[dialect].format(event.name + '.')})", Numeric)
-    low, high = (cast(literal(end, Float), Numeric) for end in (numbers.low, numbers.high))
+    number: ColumnElement[Any] = literal_column(f"({NUMBER[dialect].format(event.name + '.')})", Float)
+    # A cast would give SQLite's comparison an affinity that its index has not, and all of that would be read.
+    low, high = (
+        literal(end, Float) if dialect == "sqlite" else cast(literal(end, Float), Numeric)
+        for end in (numbers.low, numbers.high)
+    )
+    return inside(number, numbers, low, high)
+
+
+def inside(number: ColumnElement[Any], numbers: Range, low: Any, high: Any) -> ColumnElement[bool]:
+    """Return the condition that a number lies in a range, whose ends are given as the database compares them."""
     found = []
     if numbers.low > -inf:
         found.append(number >= low if numbers.from_low else number > low)

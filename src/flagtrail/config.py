@@ -4,31 +4,27 @@ Every mistake is told in one line that names the file, the place and the right f
 source is built, so that the table can be queried without them.
 """
 
-import difflib
 import os
-import re
 import tomllib
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
 from flagtrail.connector import Connector, Secret, installed
 from flagtrail.errors import ConfigError
 from flagtrail.lake.settings import LakeSettings
 from flagtrail.limit import RESERVE
+from flagtrail.mistakes import validated
 from flagtrail.notices.settings import NoticeSettings, SinkSettings
 from flagtrail.operating import EngineSettings, RunSettings, TelemetrySettings
 from flagtrail.people import People, PersonSettings
 from flagtrail.serving import ServeSettings
 from flagtrail.source import Source
-from flagtrail.when import MOMENT_FORM, in_utc, parse_moment, parse_span, spoken
+from flagtrail.values import Settle, Share, Span, Start, StoreUrl
 
-MOST_RESERVED = 0.9  # share of the limits: more of it, and hardly anything could be read
 VARIABLE = "FLAGTRAIL_CONFIG"
 DEFAULT = "flagtrail.toml"
 
@@ -44,70 +40,6 @@ CORE = (
     "reserve",
 )  # what a source is, besides its connector
 
-# The lists of tables, and what a table of each is told by.
-NAMED_BY = {"source": "name", "person": "email", "notice": "name", "sink": "name"}
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def _span(value: Any) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    return parse_span(str(value))
-
-
-def _settle(value: Any) -> timedelta:
-    span = _span(value)
-    if span > timedelta(days=1):
-        raise ValueError(f"{value!r} is longer than 1d, the most that it can be")
-    return span
-
-
-def _share(value: Any) -> float:
-    """Return a share from 0 to 0.9, written as such or in percent; ValueError says the right form."""
-    text = str(value).strip()
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = -1.0
-    if isinstance(value, bool) or not 0 <= share <= MOST_RESERVED:
-        raise ValueError(f'{value!r} is not a share from 0 to {MOST_RESERVED}, or one in percent such as "20%"')
-    return share
-
-
-def _start(value: Any) -> datetime | timedelta:
-    """Return the start of a source: a span back from now, or an instant in UTC, which is not in the future."""
-    if isinstance(value, str):
-        moment = parse_moment(value, datetime.now(UTC))  # refuses a span from before the year 1 too
-        try:
-            return parse_span(value)
-        except ValueError:
-            value = moment
-    if not isinstance(value, date):  # a datetime is a date too
-        raise ValueError(f"{value} is not {MOMENT_FORM}")  # noqa: TRY004 - pydantic reports ValueError
-    try:
-        start = in_utc(value)
-    except OverflowError:
-        raise ValueError(f"{value} is not {MOMENT_FORM}") from None
-    if start > datetime.now(UTC):
-        raise ValueError(f"{value} lies in the future")
-    return start
-
-
-def _store_url(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        has_password = bool(make_url(value).password)
-    except ArgumentError:
-        has_password = False
-    if has_password:
-        raise ValueError('it holds a password, which does not stand in the config; write url = { env = "NAME" }')
-    return SecretStr(value)
-
-
-Span = Annotated[timedelta, BeforeValidator(_span)]
-
 
 class WebhookSettings(BaseModel):
     """What of a `[[source]]` is about webhooks: secrets, which are fetched when the source is built."""
@@ -122,7 +54,7 @@ class StoreSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    url: Annotated[Secret, BeforeValidator(_store_url)] = SecretStr("sqlite:///flagtrail.db")
+    url: StoreUrl = SecretStr("sqlite:///flagtrail.db")
     """sqlite:///file (relative to the config), postgresql://host/name, or { env = "NAME" } when it has a password."""
 
 
@@ -135,11 +67,11 @@ class SourceSettings(BaseModel):
     """What you call it. It is part of every event's id: renaming a source starts its trail again."""
     connector: str
     """Which connector reads it; `flagtrail connectors` lists them."""
-    start: Annotated[datetime | timedelta, BeforeValidator(_start)] = timedelta(days=365)
+    start: Start = timedelta(days=365)
     """From when on everything is wanted: a date, an instant, or a span back from now such as 90d."""
     every: Annotated[Span, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
     """How often `flagtrail run` looks for changes."""
-    settle: Annotated[timedelta, BeforeValidator(_settle)] = timedelta(minutes=15)
+    settle: Settle = timedelta(minutes=15)
     """How late the vendor may show an entry: younger time is read at every look, and not counted as covered yet."""
     parallel: Annotated[int, Field(ge=1, le=32)] = 16
     """How many windows may be read at the same time; a little work takes fewer."""
@@ -149,7 +81,7 @@ class SourceSettings(BaseModel):
     """For how long events are kept here, if not for ever: `flagtrail run` deletes older ones, and never reads them."""
     verify: bool = True
     """Whether `flagtrail run` compares what is covered with the vendor's own numbers, hourly to monthly."""
-    reserve: Annotated[float, BeforeValidator(_share)] = RESERVE
+    reserve: Share = RESERVE
     """The share of the vendor's request limits that is left to your other tools, such as 0.2 or "20%"."""
     webhook_secret: Annotated[Any, Field(repr=False)] = None
     """What the vendor signs its webhooks with, so that they make `flagtrail run` look at once; or a list of such."""
@@ -241,8 +173,8 @@ class Config(BaseModel):
 TABLES: dict[str, type[BaseModel]] = {
     "store": StoreSettings, "serve": ServeSettings, "run": RunSettings, "engine": EngineSettings,
     "telemetry": TelemetrySettings, "lake": LakeSettings,
+    "person": PersonSettings, "notice": NoticeSettings, "sink": SinkSettings,
 }  # fmt: skip
-LISTS: dict[str, type[BaseModel]] = {"person": PersonSettings, "notice": NoticeSettings, "sink": SinkSettings}
 
 
 def config_path(given: Path | None) -> Path:
@@ -265,7 +197,7 @@ def load(given: Path | None = None) -> Config:
         raise ConfigError(f"config {path} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config {path} is not whole TOML: {error}") from None
-    config = validated(Config, raw, f"config {path}", list(Config.model_fields))
+    config = validated(Config, raw, f"config {path}", list(Config.model_fields), TABLES)
     _check_names(config, path)
     if config.engine.kind == "procrastinate" and not config.store.url.get_secret_value().startswith("postgres"):
         needs = 'needs [store] on PostgreSQL; write url = "postgresql://host/name", or kind = "threads"'
@@ -303,58 +235,3 @@ def lake_path(config: Config, given: Path | None = None) -> str | None:
     if path is None or "://" in path:
         return path
     return str(config_path(given).absolute().parent / Path(path).expanduser())
-
-
-def validated(model: type[Model], raw: dict[str, Any], where: str, names: list[str]) -> Model:
-    """Return settings, checked; raises ConfigError with a line for each mistake. `names` are those that are known."""
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-        lines = [_line(detail, where, names, raw) for detail in details]
-        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
-
-
-def _line(detail: Any, where: str, names: list[str], raw: dict[str, Any]) -> str:
-    """Return one mistake in one line: the place as a person would name it, and the right form."""
-    loc = list(detail["loc"])
-    if loc[0] in NAMED_BY and len(loc) > 1 and isinstance(loc[1], int):
-        kind, settings = loc[0], raw[loc[0]][loc[1]]
-        name = settings.get(NAMED_BY[kind]) if isinstance(settings, dict) else None
-        where = f"{where}: {kind} {name!r}" if isinstance(name, str) else f"{where}: {kind} {loc[1] + 1}"
-        names = list(LISTS[kind].model_fields) if kind in LISTS else names
-        loc = loc[2:]
-    elif loc[0] in TABLES:
-        names = list(TABLES[loc[0]].model_fields)
-    place = ".".join(str(part + 1) if isinstance(part, int) else str(part) for part in loc)
-    if detail["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(loc[-1]), names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
-        return f"{where}: unknown setting {place!r}{hint}"
-    if detail["type"] == "missing":
-        return f"{where}: the setting {place!r} is missing"
-    return f"{where}: {place or 'it'}: {_right_form(detail, place)}"
-
-
-def _right_form(detail: Any, place: str) -> str:
-    """Return what a value should be, in words."""
-    limits = {key: value for key, value in (detail.get("ctx") or {}).items() if key in ("ge", "le", "gt", "lt")}
-    if limits:
-        bounds = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}
-        return " and ".join(f"must be {bounds[key]} {_limit(value)}" for key, value in limits.items())
-    if detail["type"] == "string_pattern_mismatch" and place == "name":
-        return "may hold letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
-    if detail["type"] == "list_type" and place in NAMED_BY:
-        return f"write [[{place}]] with two brackets before each {place}"
-    if detail["type"] in ("string_too_short", "too_short"):
-        return "must not be empty"
-    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return f"write [{place}] above its settings" if place else "write its settings as name = value"
-    return str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
-
-
-def _limit(value: Any) -> str:
-    """Return a limit for people; pydantic tells a length of time as Python writes it."""
-    if not str(value).startswith("datetime.timedelta("):
-        return str(value)
-    return spoken(timedelta(**{unit: int(number) for unit, number in re.findall(r"(\w+)=(\d+)", str(value))}))

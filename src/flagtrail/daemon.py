@@ -165,10 +165,14 @@ class Daemon:
         systemd.tell("STOPPING=1")
         if self.ending is not None:
             self.ending()
-        for session in self.roster.everybody:
-            session.stop()
-        ending = threading.Thread(target=self.roster.shut_down, daemon=True)
+        ending = threading.Thread(target=self._end, daemon=True)
         ending.start()
         ending.join(GRACE)
         log.info("daemon_stopped", clean=not ending.is_alive())
         return not ending.is_alive()
+
+    def _end(self) -> None:
+        """Let everything end; a database that does not answer may keep it from that for longer than the grace."""
+        for session in self.roster.everybody:
+            session.stop()
+        self.roster.shut_down()

@@ -53,6 +53,7 @@ class Discovery:
         memory: Memory | None = None,
     ) -> None:  # fmt: skip
         self.source, self.find, self.stored, self.memory = source, find, stored, memory
+        self.failed: str | None = None  # why not all streams are known, None while they are; whoever asked the vendor
         self._known = Known()
         self._due = float("-inf")
         self._finding = threading.Lock()
@@ -61,11 +62,6 @@ class Discovery:
     def known(self) -> list[Stream]:
         """The streams, as far as they are known."""
         return self._known.streams
-
-    @property
-    def failed(self) -> str | None:
-        """Why not all streams are known, None while they are."""
-        return self._known.failed
 
     def look_again(self) -> None:
         """Let the vendor be asked at the next occasion: its log told of places that came or went."""
@@ -78,6 +74,7 @@ class Discovery:
         """Return a stream that is known, without asking the vendor, or waiting for whoever asks it just now."""
         recalled = self.memory.recall() if self.memory else None
         known = recalled[0] if recalled else self._known
+        self.failed = known.failed
         return next((stream for stream in known.streams if stream.name == name), None)
 
     def streams(self, *, whole: bool = True) -> list[Stream]:
@@ -91,6 +88,7 @@ class Discovery:
             if time.monotonic() >= self._due:
                 self._ask(whole=whole)
                 self._keep_in_mind()
+            self.failed = self._known.failed
             return self.known
 
     def _recall(self) -> None:

@@ -1,7 +1,7 @@
 """Follows the trail: each event once, in the order of storing, as soon as it is stored, and none left out.
 
 Events have numbers, but in PostgreSQL a number is taken before its transaction ends, so a lower one may be seen after a
-higher one. Whoever stores holds a lock from before that until the end (`gather.enter`). So of the numbers that can be
+higher one. Whoever stores holds a lock from before that until the end (`database.enter`). So of the numbers that can be
 seen at a moment, all lower ones can be seen too once everybody has ended who held that lock just afterwards. Nobody is
 kept from storing. SQLite has one writer, whose numbers are seen in their order.
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from sqlalchemy import Connection, Engine, and_, func, or_, select, update
 
@@ -22,9 +23,9 @@ from flagtrail.gather import rebuild
 from flagtrail.people import HUMAN
 from flagtrail.pseudonyms import WORD, Pseudonyms, hashed, new_pseudonym
 from flagtrail.relearn import relearn
-from flagtrail.schema import DICTIONARY, EVENT, FORGOTTEN, IDENTITY
+from flagtrail.schema import DETAIL, DICTIONARY, EVENT, FACET, FORGOTTEN, IDENTITY, RECORD
 from flagtrail.store import Store
-from flagtrail.sweep import Swept, sweep
+from flagtrail.sweep import TEXTS, Swept, sweep
 
 PIECE = 5  # letters of a name in a dictionary that are enough for it to be learnt anew: a piece may begin anywhere
 PATIENCE = 30.0  # seconds for the readers of a SQLite file to let go of its log
@@ -140,23 +141,30 @@ def _tainted(connection: Connection, identities: Iterable[str]) -> list[int]:
     """Return the dictionaries that may hold a piece of an identity."""
     pieces = set()
     for text in identities:
-        own = text.lower().partition("@")[0]  # what stands behind it is many people's
+        own = _plain(text).partition("@")[0]  # what stands behind it is many people's
         for word in WORD.findall(own):
-            pieces |= {word[at : at + PIECE].encode() for at in range(max(1, len(word) - PIECE + 1))}
+            pieces |= {word[at : at + PIECE] for at in range(max(1, len(word) - PIECE + 1))}
     found = connection.execute(select(DICTIONARY.c.number, DICTIONARY.c.body)).all()
-    return [number for number, body in found if any(piece in bytes(body).lower() for piece in pieces)]
+    texts = {number: _plain(bytes(body).decode("utf-8", "replace")) for number, body in found}
+    return [number for number, text in texts.items() if any(piece in text for piece in pieces)]
+
+
+def _plain(text: str) -> str:
+    """Return a text in letters of one case and form, as names are compared."""
+    return normalize("NFC", text).casefold()
 
 
 def _scrub(engine: Engine) -> bool:
     """Let the database hold nothing of what its rows held before, and return whether it could.
 
-    SQLite's file is written anew, and its log emptied, which waits for readers. PostgreSQL makes room of old versions
-    and forgets what it had noted of frequent values.
+    SQLite's file is written anew, and its log emptied, which waits for readers. PostgreSQL makes room of old versions,
+    forgets what it had noted of frequent values, and makes those indexes anew that keep words of nobody any more.
     """
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            for table in ("event", "record", "detail", "dictionary", "facet", "gap", "verdict", "stream", "notice"):
-                connection.exec_driver_sql(f"VACUUM (ANALYZE) {table}")
+            for table in (EVENT, RECORD, DETAIL, DICTIONARY, FACET, *TEXTS):
+                connection.exec_driver_sql(f"VACUUM (ANALYZE) {table.name}")
+            _reindex(connection)
         return True
     until = time.monotonic() + PATIENCE
     with engine.connect() as connection:
@@ -173,3 +181,17 @@ def _scrub(engine: Engine) -> bool:
                 "name still: mend that, and run the same again"
             ) from None
     return not busy
+
+
+def _reindex(connection: Connection) -> None:
+    """Make PostgreSQL's indexes of words and of values anew; whoever reads and stores goes on meanwhile.
+
+    The former keeps each word for good, and a page of the latter may keep a value, though no row has it any more.
+    """
+    connection.exec_driver_sql("REINDEX TABLE facet")
+    connection.exec_driver_sql("DROP INDEX IF EXISTS search_text_ccnew")  # of a run that was killed
+    connection.exec_driver_sql("SET lock_timeout = 0")  # it waits for all who read by the old one
+    try:
+        connection.exec_driver_sql("REINDEX INDEX CONCURRENTLY search_text")
+    finally:
+        connection.exec_driver_sql("RESET lock_timeout")

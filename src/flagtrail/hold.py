@@ -47,13 +47,14 @@ def begin(store: Store, reason: str) -> None:
         alone(connection)
         if any(hold.until is None for hold in _holds(connection)):
             raise ConfigError("the trail is on hold already; `flagtrail hold status` tells why")
-        connection.execute(insert(HOLD).values(since=datetime.now(UTC), reason=reason))
+        told = store.unnamed(connection, reason)
+        connection.execute(insert(HOLD).values(since=datetime.now(UTC), reason=told))
 
 
 def end(store: Store, reason: str) -> None:
     """End the hold that lasts; raises ConfigError when there is none."""
     with guarded(store.shown), writing(store.engine) as connection:
-        ended = {"until": datetime.now(UTC), "ended_reason": reason}
+        ended = {"until": datetime.now(UTC), "ended_reason": store.unnamed(connection, reason)}
         if not connection.execute(update(HOLD).where(HOLD.c.until.is_(None)).values(ended)).rowcount:
             raise ConfigError("the trail is not on hold")
 

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+
+from flagtrail.ledger import Ledger, Told
 
 RESERVE = 0.2  # share of each limit that is left to the customer's other tools, unless the config says otherwise
 LONGEST_RESET = 60.0  # seconds; the longest known limit window is LaunchDarkly's, of 10 s: more is a broken header
+LONGEST_WAIT = 60.0  # seconds that a thread waits for a request, instead of giving up until the next tick
 SHORTEST_WAIT = 0.1  # seconds; a reset in the past must not become a busy loop
 AT_ONCE = 0.01  # seconds until a reset that is known exactly, and passes just now
 EARLY = 0.25  # seconds to wait on when a limit turns out not to have started afresh yet
@@ -44,27 +46,6 @@ class Allowance:
 
 Dialect = Callable[[Mapping[str, str], datetime | None], Iterable[Allowance]]
 """Reads the allowances out of response headers (names in lower case), given the vendor's own time of the answer."""
-
-
-class Told(NamedTuple):
-    """What an answer said of one limit, for others: `resets_in` seconds it starts afresh; `window` names its span."""
-
-    name: str
-    route: str
-    remaining: int
-    size: int
-    resets_in: float
-    window: float | None
-
-
-class Ledger(Protocol):
-    """Where several processes with one credential write down together what they take of its limits."""
-
-    def take(self, route: str, reserve: float, spare: float) -> float:
-        """Take a request of each limit that it counts for; else return for how many seconds there is none."""
-
-    def learn(self, told: list[Told]) -> None:
-        """Take over what an answer said, less what is under way."""
 
 
 @dataclass(slots=True)
@@ -116,7 +97,9 @@ class Limiter:
     _closed: bool = False
 
     def acquire(self, spare: float = 0.0, route: str = "*") -> bool:
-        """Wait for a request to be allowed and count it as under way; False when the limiter was closed meanwhile.
+        """Wait for a request to be allowed and count it as under way; return whether it is.
+
+        It is not when the limiter was closed meanwhile, or the vendor wants us away for longer than a thread waits.
 
         `spare` is the share of each limit that this request leaves to others of the same credential: what can wait
         takes only what is left over, and lets those go first that leave nothing. `route` is what the vendor may count
@@ -129,13 +112,17 @@ class Limiter:
                 while not self._closed:
                     now = time.monotonic()
                     wait = max(self._wait_needed(now, spare, route), self._refused_until.get(me, now) - now)
-                    if wait <= 0 and self.ledger is not None and (self._budgets or not self._heard):
+                    if wait <= 0 and self.ledger is not None:
                         wait = self.ledger.take(route, self.reserve, spare)
                         self._refused_until[me] = now + wait
+                        if wait > LONGEST_WAIT:  # a worker elsewhere was refused: no limit takes that long
+                            self._held_until = max(self._held_until, now + wait)
                     if wait <= 0:
                         self._under_way[""] += 1
                         self._under_way[route] += 1
                         return True
+                    if self._held_until - now > LONGEST_WAIT:
+                        return False
                     if not waiting:
                         waiting = True
                         self._waiting.append(me)
@@ -155,22 +142,23 @@ class Limiter:
             self._heard.add(route)
             now = time.monotonic()
             told = {(one.name, route if one.by_route else ""): one for one in allowances}
-            for key, one in told.items():
-                self._learn(key, one, now)
-            found_out = {key: one.remaining for key, one in told.items()}
+            news = [self._shared(key, one.remaining, now) for key, one in told.items() if self._learn(key, one, now)]
             for key, budget in self._budgets.items():
                 if key not in told and key[1] in ("", route):
                     probed = budget.probing
                     self._count_silently(budget)
-                    found_out |= {key: int(budget.remaining)} if probed else {}
-            if self.ledger is not None and found_out:
-                self.ledger.learn([self._shared(key, left, now) for key, left in found_out.items()])
+                    if probed:  # nobody knows the name of the window that has begun
+                        news.append(self._shared(key, int(budget.remaining), now)._replace(window=None))
+            if self.ledger is not None and news:
+                self.ledger.learn(news)
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
         """Let no request start for this long: the vendor refused one."""
         with self._changed:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
+        if self.ledger is not None and seconds > 0:
+            self.ledger.hold(seconds)
 
     def held(self) -> float:
         """Return for how many seconds no request may start because the vendor refused one."""
@@ -207,14 +195,14 @@ class Limiter:
             self._closed = True
             self._changed.notify_all()
 
-    def _learn(self, key: tuple[str, str], told: Allowance, now: float) -> None:
-        """Take over what an answer said of one limit, unless it is about a window that is over."""
+    def _learn(self, key: tuple[str, str], told: Allowance, now: float) -> bool:
+        """Take over what an answer said of one limit, and return whether it is about a window that is not over."""
         old = self._budgets.get(key)
         resets_at = self._reset(told, now)
         same = False
         if old is not None and told.resets_at is not None and old.window is not None:
             if told.resets_at < old.window and not old.probing:
-                return  # it was overtaken by an answer of a newer window
+                return False  # it was overtaken by an answer of a newer window
             same = told.resets_at == old.window
         elif old is not None and told.resets_in is not None:
             same = abs(resets_at - old.resets_at) < SAME_RESET
@@ -232,6 +220,7 @@ class Limiter:
             new.size = new.size or max(new.most, old.size if same else old.most)
         new.size = new.size or new.most
         self._budgets[key] = new
+        return True
 
     def _shared(self, key: tuple[str, str], left: int, now: float) -> Told:
         """Return what an answer said, for others, who cannot know what is under way here."""

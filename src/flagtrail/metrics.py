@@ -20,6 +20,7 @@ from flagtrail import __version__, logs
 from flagtrail.counts import count_by_action
 from flagtrail.errors import StoreError
 from flagtrail.event import Action
+from flagtrail.lake import feed
 from flagtrail.pulse import Pulse
 from flagtrail.readiness import Why, readiness
 from flagtrail.status import NOT_READ, StreamStatus, overview
@@ -61,7 +62,7 @@ class _Ours(Collector):
                      ("reason",))  # fmt: skip
         try:
             stored = [*_streams(self.store, self.configured), *_sources(self.store, self.configured, self.pulse),
-                      _events(self.store)]  # fmt: skip
+                      _events(self.store), _lake(self.store)]  # fmt: skip
         except StoreError:
             stored = []
         yield _gauge("database_up", "Whether the database could be asked for these metrics.", {(): bool(stored)})
@@ -176,6 +177,11 @@ def _events(store: Store) -> Metric:
         counts[vendor, action if action in known else OTHER] += count
     # No counter: `keep` and a restored backup make it fall.
     return _gauge("events", "Events in the table, by what was done.", counts, ("vendor", "action"))
+
+
+def _lake(store: Store) -> Metric:
+    about = "Changes of events that the lake does not hold yet; 0 where none is kept."
+    return _gauge("lake_waiting_changes", about, {(): feed.waiting(store)})
 
 
 def _daemon(pulse: Pulse, configured: Collection[str]) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ persons are named. What has been replaced once stays as it is.
 import hmac
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -18,7 +19,8 @@ from urllib.parse import quote, unquote
 from flagtrail.people import HUMAN
 
 WORD = re.compile(r"[^\W_]+")
-ADDRESS = re.compile(r"""[^\s@<>"(),;:/?&=\\\[\]{}|`]+@[\w-]+(?:\.[\w-]+)*""")
+# No longer before its @ than any that is: where there is none, each letter is looked at from so many others only.
+ADDRESS = re.compile(r"""[^\s@<>"(),;:/?&=\\\[\]{}|`]{1,254}@[\w-]+(?:\.[\w-]+)*""")
 BEFORE = "'*_-.~#!$^+"  # signs that an address may begin with, and that may as well stand before one
 BETWEEN = 3  # signs that may stand between two words of a name
 SURE = 8  # letters from which on a single word is nobody else's
@@ -86,6 +88,17 @@ def _begins(key: bytes, word: str) -> int:
 
 def _words(text: str) -> list[str]:
     return [word.casefold() for word in WORD.findall(text)]
+
+
+def _apart(names: dict[str, str]) -> dict[str, str]:
+    """Return what keys of an object are called, each otherwise: nothing is lost where one person was two of them."""
+    if len(set(names.values())) == len(names):
+        return names
+    known: Counter[str] = Counter()
+    for key in sorted(names):
+        known[names[key]] += 1
+        names[key] += f" ({known[names[key]]})" if known[names[key]] > 1 else ""
+    return names
 
 
 class Pseudonyms:
@@ -164,7 +177,8 @@ class Pseudonyms:
         foreign = not (self_ or user) and any("@" in texts.get(key, "") for key in (*SELF, *USER))
         if not self_ and not foreign and first and last:
             self_ = self.find(f"{first} {last}")
-        return {self.text(key): self._item(key, item, self_, user, foreign) for key, item in value.items()} | (
+        names = _apart({key: self.text(key) for key in value})
+        return {names[key]: self._item(key, item, self_, user, foreign) for key, item in value.items()} | (
             {key: "" for key in value if self_ and first and key.lower().replace("_", "") in LAST and value[key]}
         )
 

@@ -36,6 +36,8 @@ __all__ = [
     "shown",
 ]
 
+ROOM = 65_536  # KiB that PostgreSQL may take for the places of what an index finds: enough for 15 million events
+
 
 @contextmanager
 def reading(store: Store) -> Iterator[Connection]:
@@ -43,9 +45,12 @@ def reading(store: Store) -> Iterator[Connection]:
     options = {} if store.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with guarded(store.shown), store.engine.connect().execution_options(**options) as connection:
         if options:
-            # A plan for any values would suit none, and compiling one takes longer than a question may.
+            # A plan for any values would suit none, and compiling one takes longer than a question may. Without room
+            # for the place of each event, PostgreSQL takes whole pages of them apart into words again.
             custom = func.set_config("plan_cache_mode", "force_custom_plan", True)
-            connection.execute(select(custom, func.set_config("jit", "off", True)))
+            room = func.greatest(func.pg_size_bytes(func.current_setting("work_mem")) / 1024, ROOM)
+            roomy = func.set_config("work_mem", func.concat(room, "kB"), True)
+            connection.execute(select(custom, func.set_config("jit", "off", True), roomy))
         yield connection
 
 

@@ -4,8 +4,9 @@ Any process may store meanwhile; one that is killed is resumed by doing it again
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, delete, func, insert, select, update
 
 from flagtrail.database import alone, guarded, writing
 from flagtrail.packing import LARGEST_SAMPLE, SAMPLES, dictionary_of, learnt
@@ -14,6 +15,7 @@ from flagtrail.store import Store
 
 HEADER = 18  # bytes of a packed body that name its dictionary
 BATCH = 500  # bodies packed in one transaction
+LOOKED_AT = 20_000  # events whose bodies are looked at together, to see which dictionary they have
 
 
 def relearn(store: Store, number: int, check: Callable[[Connection], None]) -> None:
@@ -35,13 +37,11 @@ def relearn(store: Store, number: int, check: Callable[[Connection], None]) -> N
             if made and made["number"] not in set(known):
                 connection.execute(insert(DICTIONARY).values(made))
         for table in (RECORD, DETAIL):
-            with store.engine.connect() as connection:
-                keys = list(_packed_with(connection, table, number))
-            for first in range(0, len(keys), BATCH):
+            for keys in _in_batches(store, table, number):
                 with writing(store.engine) as connection:
                     alone(connection)
                     check(connection)
-                    _pack(store, connection, table, kind, number, keys[first : first + BATCH])
+                    _pack(store, connection, table, kind, number, keys)
         with writing(store.engine) as connection:
             alone(connection)  # whoever stores next finds the new one
             check(connection)
@@ -53,18 +53,34 @@ def relearn(store: Store, number: int, check: Callable[[Connection], None]) -> N
 def _samples(store: Store, connection: Connection, number: int) -> Iterator[bytes]:
     """Yield what some bodies hold that were packed with a dictionary, the newest of each table."""
     for table in (RECORD, DETAIL):
-        for key in list(_packed_with(connection, table, number))[-SAMPLES:]:
+        newest = list(islice(_packed_with(connection, table, number, newest_first=True), SAMPLES))
+        for key in reversed(newest):
             body = connection.execute(select(table.c.body).where(*_is(table, key))).scalar()
             if body is not None and len(unpacked := store.packing.unpack(connection, body)) <= LARGEST_SAMPLE:
                 yield unpacked
 
 
-def _packed_with(connection: Connection, table: Table, number: int) -> Iterator[tuple[int, ...]]:
+def _in_batches(store: Store, table: Table, number: int) -> Iterator[list[tuple[int, ...]]]:
+    """Yield the keys of the rows whose body was packed with a dictionary, however many there are, a few at a time."""
+    with store.engine.connect() as connection:
+        last = connection.execute(select(func.max(table.c.number))).scalar() or 0
+    for first in range(0, last, LOOKED_AT):
+        inside = and_(table.c.number > first, table.c.number <= first + LOOKED_AT)
+        with store.engine.connect() as connection:
+            keys = list(_packed_with(connection, table, number, inside))
+        yield from (keys[at : at + BATCH] for at in range(0, len(keys), BATCH))
+
+
+def _packed_with(
+    connection: Connection, table: Table, number: int, *which: ColumnElement[bool], newest_first: bool = False
+) -> Iterator[tuple[int, ...]]:
     """Yield the keys of the rows whose body was packed with a dictionary."""
-    query = select(*table.primary_key, func.substr(table.c.body, 1, HEADER)).where(table.c.body.is_not(None))
-    for *key, header in connection.execute(query.order_by(*table.primary_key)):
-        if dictionary_of(bytes(header)) == number:
-            yield tuple(key)
+    query = select(*table.primary_key, func.substr(table.c.body, 1, HEADER)).where(table.c.body.is_not(None), *which)
+    order = [column.desc() if newest_first else column for column in table.primary_key]
+    with connection.execute(query.order_by(*order), execution_options={"yield_per": LOOKED_AT}) as found:
+        for *key, header in found:
+            if dictionary_of(bytes(header)) == number:
+                yield tuple(key)
 
 
 def _pack(

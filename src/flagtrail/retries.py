@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 import tenacity
 
 from flagtrail.errors import RateLimited
+from flagtrail.limit import LONGEST_WAIT
 
 ATTEMPTS = 6
 BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=60)
-LONGEST_PAUSE = 60.0  # seconds that a thread waits for a limit, instead of giving up until the next tick
 LONGEST_RETRY_AFTER = 900.0  # seconds
 
 
@@ -20,7 +20,7 @@ class NotWorthWaiting(tenacity.stop.stop_base):
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
         """Return whether to give up."""
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        return isinstance(error, RateLimited) and (error.retry_after or 0.0) > LONGEST_PAUSE
+        return isinstance(error, RateLimited) and (error.retry_after or 0.0) > LONGEST_WAIT
 
 
 def wait(state: tenacity.RetryCallState) -> float:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from flagtrail.bulk import among
-from flagtrail.conditions import has_terms, measured, one_of, terms_of
+from flagtrail.conditions import measured, one_of
 from flagtrail.facets import BETWEEN, MOST, beginning_with, meant, objects, people
 from flagtrail.fields import BY_NAME
 from flagtrail.impact import Range, parse_range
@@ -46,12 +46,12 @@ FREQUENT_COLUMNS, SELDOM_COLUMNS = (
 )
 INDEXED = ("project", "environment", "action", "object_kind", "actor_kind")  # fields that PostgreSQL has indexes of
 ENDLESS = 2**62
-# Indexes of the events that a field alone tells, in the order of time: their names, and to the letter what they are of.
+# What there are indexes of in the order of time that hold nothing else (search_vanished and so on), to the letter.
 HELD = {
-    ("is", "vanished"): ("search_vanished", "event.vanished_at IS NOT NULL"),
-    ("is", "provisional"): ("search_provisional", "event.provisional"),
-    ("is", "truncated"): ("search_truncated", "event.truncated"),
-    ("has", "comment"): ("search_commented", "event.comment <> ''"),
+    ("is", "vanished"): "event.vanished_at IS NOT NULL",
+    ("is", "provisional"): "event.provisional",
+    ("is", "truncated"): "event.truncated",
+    ("has", "comment"): "event.comment <> ''",
 }
 # Flag events with an effect are looked at first while their square is below so many times the number of events: to look
 # each of them up costs as much then as to walk along time until some are met.
@@ -59,8 +59,6 @@ WORTH = 10
 AT_ONCE = 100  # marks, one of which is enough, that the index begins to look for at once
 REMEMBERED = 300  # characters of texts whose words and marks are kept for the next event: longer ones are of one event
 FIRST = "\ue000"  # begins a mark that is no word
-MORE = 4  # times as many events are worth putting together, so that fewer have to be looked at
-FREQUENT_FROM = 0.03  # share of events with a word; of words that it does not know, PostgreSQL expects 0.02
 
 
 def mark(name: str, value: str) -> str:
@@ -143,11 +141,11 @@ def milliseconds(connection: Connection, asked: str, query: Query) -> Iterator[i
         yield row[0]
 
 
-def held(query: Query) -> tuple[str, ColumnElement[bool]] | None:
-    """Return an index that holds all that is asked for and maybe more, and the condition of what is in it."""
-    for (name, value), (index, condition) in HELD.items():
+def held(query: Query) -> ColumnElement[bool] | None:
+    """Return the condition of what is in an index that holds all that is asked for and maybe more."""
+    for (name, value), condition in HELD.items():
         if query.wanted.get(name) == (value,):
-            return index, literal_column(condition)
+            return literal_column(condition)
     return None
 
 
@@ -166,7 +164,7 @@ def effects(connection: Connection, query: Query) -> list[int] | None:
     newest = connection.execute(select(func.max(EVENT.c.number))).scalar()
     few = isqrt(WORTH * (newest or 0))
     found = select(effect.c.number, effect.c.related_event).where(*inside).limit(few + 1)
-    rows = connection.execute(found.with_hint(effect, "INDEXED BY search_impact", "sqlite")).all()
+    rows = connection.execute(found).all()
     if len(rows) > few:
         return None
     # Their entries are asked for by their ids: PostgreSQL would take them for more, and read every event.
@@ -201,7 +199,7 @@ def narrowed(
         else:
             several.append((value, keys))
     if (index := held(query)) is not None:
-        conditions.append(index[1])
+        conditions.append(index)
     for name, values in (places or {}).items():
         # Only of a single value does PostgreSQL know that what an index has of it is in the order of time.
         conditions.append(EVENT.c[name] == (values[0] if len(values) == 1 else any_(literal(values, ARRAY(String)))))
@@ -215,33 +213,6 @@ def narrowed(
 def _keys(connection: Connection, values: list[str]) -> list[int]:
     """Return the keys of some values in PostgreSQL's indexes."""
     return sorted(set(connection.execute(select(_key(func.unnest(literal(values, ARRAY(String)))))).scalars()))
-
-
-def rarest(
-    connection: Connection, text: str, others: list[ColumnElement[bool]]
-) -> tuple[list[ColumnElement[bool]], list[str]] | None:
-    """Return what PostgreSQL finds a text by, and the terms of it that are left: those take no part in finding.
-
-    The index of words puts all events of a beginning together before it tells the first, so terms are not looked for
-    of which many more events are expected than of the rarest, and other conditions only if even fewer are. None when
-    each term is frequent, and the other conditions are not: those are to be looked for alone.
-    """
-    terms = terms_of(text)
-    numbers = {term: _expected(connection, [has_terms([term])]) for term in terms} if others or terms[1:] else {}
-    least = min(numbers.values(), default=0)
-    found = [term for term in terms if numbers.get(term, 0) <= MORE * least]
-    finds = [has_terms(found)]
-    expected = _expected(connection, others) if others else least
-    if MORE * expected < least and least > FREQUENT_FROM * _expected(connection, []):
-        return None
-    return [*finds, *(others if expected < least else [])], [term for term in terms if term not in found]
-
-
-def _expected(connection: Connection, conditions: Iterable[ColumnElement[bool]]) -> int:
-    """Return how many events PostgreSQL expects to meet some conditions; it reads none for that."""
-    asked = select(EVENT.c.number).where(*conditions).compile(dialect=connection.dialect)
-    plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {asked}", dict(asked.params)).scalar_one()
-    return int(plan[0]["Plan"]["Plan Rows"])
 
 
 def places_of(connection: Connection, query: Query) -> dict[str, list[str]] | None:

@@ -11,6 +11,7 @@ from flagtrail.places import is_shortened
 NAMES = {"launchdarkly": "LaunchDarkly", "configcat": "ConfigCat"}
 MARKS = {"launchdarkly": "LD", "configcat": "CC"}
 LONGEST_NAME, LONGEST_VALUE, LONGEST_PHRASE = 80, 24, 200
+MOST_PROJECTS = 4  # that a sentence names
 JOINERS = "\u200c\u200d"  # of letters and of emoji: they belong to the text, unlike other signs that nobody sees
 # What was done, by its verb: the object's name stands where the braces are.
 PHRASES = {
@@ -117,15 +118,35 @@ def sentence(row: Mapping[str, Any]) -> Sentence:
 
 
 def together(rows: Sequence[Mapping[str, Any]], *, and_more: bool = False) -> Sentence | None:
-    """Return in one sentence that somebody did the same to several objects; None when their own sentences say more."""
+    """Return in one sentence that somebody did the same to several objects; None when their own sentences say more.
+
+    `more` is how many changes that were, where some objects were changed more than once. Several projects are named, or
+    counted when they are many.
+    """
     told = [sentence(row) for row in rows]
     kind = rows[0]["object_kind"] or ""
     phrase = _phrase(kind, rows[0]["action"])
-    if phrase is None or any(each.after or each.more or not each.object for each in told):
+    objects = {(row["project"], row["location"], row["object_key"] or row["object_name"]) for row in rows}
+    if phrase is None or len(objects) == 1 or any(each.after or each.more or not each.object for each in told):
         return None
     before, _, after = phrase.partition("{}")
-    several = f"{len(rows)} {_several(KINDS.get(kind) or _spaced(kind) or 'object')}{' and maybe more' * and_more}"
-    return Sentence(told[0].who, f"{before}{several}{after}", None, told[0].where, before, several, after)
+    several = f"{len(objects)} {_several(KINDS.get(kind) or _spaced(kind) or 'object')}{' and maybe more' * and_more}"
+    more = f"{len(rows)} changes" if len(objects) < len(rows) else None
+    where = " of ".join(part for part in (told[0].where, _projects(rows)) if part) or None
+    return Sentence(told[0].who, f"{before}{several}{after}", more, where, before, several, after)
+
+
+def project_of(row: Mapping[str, Any]) -> str:
+    """Return the name of a row's project, as it is shown."""
+    return tidy(row["project_name"] or row["project"] or "") or "no project"
+
+
+def _projects(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the projects of several changes in words; None when it is one."""
+    names = list({row["project"]: project_of(row) for row in rows}.values())
+    if len(names) > MOST_PROJECTS:
+        return f"{len(names)} projects"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else None
 
 
 def _several(noun: str) -> str:

@@ -111,6 +111,11 @@ class StreamStatus:
         at, kept = self.ages_out_at, self.state.retention
         return at is not None and kept is not None and at - datetime.now(UTC) < timedelta(seconds=kept / 2)
 
+    @property
+    def kept_since(self) -> datetime | None:
+        """The moment before which everything was deleted here, as configured, and was not read again; None: nothing."""
+        return kept_since(self.state, self.covered)
+
     def cells(self, count: int) -> list[float]:
         """Return the covered share of each of `count` equal parts of the wanted time, oldest first."""
         if self.wanted is None:
@@ -184,6 +189,15 @@ def agreed(covered: Sequence[Window], verdicts: Sequence[Verdict]) -> timedelta:
     """Return how much of the covered time agrees with the vendor, by verdicts of which none overlaps another."""
     good = [verdict.window for verdict in verdicts if verdict.outcome in (Outcome.VERIFIED, Outcome.HEALED)]
     return sum((part.length for window in covered for part in _parts(window, good)), timedelta())
+
+
+def kept_since(state: StreamState, covered: Sequence[Window]) -> datetime | None:
+    """Return the moment before which a stream was deleted here; None when nothing was, or it is covered again.
+
+    A longer `keep`, or none, reads again what the vendor still has.
+    """
+    again = covered and state.kept_since and covered[0].since < state.kept_since
+    return None if again else state.kept_since
 
 
 def _parts(window: Window, others: Sequence[Window]) -> list[Window]:

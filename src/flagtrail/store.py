@@ -164,10 +164,16 @@ class Store:
             self._forgotten = forgotten.load(connection)
         return self._forgotten
 
-    def _without(self, connection: Connection, text: str | None) -> str | None:
-        """Return a text that is to be written, with pseudonyms in place of forgotten persons."""
-        known = self.forgotten(connection) if text else None
-        return known.text(text) if known and text else text
+    def unnamed(self, connection: Connection, text: str | None) -> str | None:
+        """Return a text that is to be written, with pseudonyms in place of forgotten persons.
+
+        It enters: nobody else is forgotten until the transaction ends. To be called before any row is locked.
+        """
+        if not text:
+            return text
+        enter(connection)
+        known = self.forgotten(connection)
+        return known.text(text) if known else text
 
     def gather(self) -> None:
         """Gather for some seconds what waits for it, as it does after an upgrade that makes counts and indexes anew."""
@@ -197,7 +203,7 @@ class Store:
     def uncover(self, source: str, stream: str, window: Window, reason: str, expected: int | None, stored: int) -> None:
         """Take a window out of the coverage, and note it as a gap: it turned out that it cannot be read whole."""
         with guarded(self.shown), writing(self.engine) as connection:
-            gap = Untold(stream, window, self._without(connection, reason) or "", expected, stored)
+            gap = Untold(stream, window, self.unnamed(connection, reason) or "", expected, stored)
             covering.lock_streams(connection, source, [stream])
             covering.uncover(connection, source, gap, datetime.now(UTC))
 
@@ -238,7 +244,7 @@ class Store:
             {"failed_at": now, "error": error} if error else {"succeeded_at": now, "failed_at": None, "error": None}
         )
         with guarded(self.shown), writing(self.engine) as connection:
-            values["error"] = self._without(connection, error)
+            values["error"] = self.unnamed(connection, error)
             _insert_new(connection, SOURCE, {"source": source, "vendor": vendor})
             connection.execute(update(SOURCE).where(SOURCE.c.source == source).values(values))
 
@@ -253,7 +259,7 @@ class Store:
         told: dict[str, Any] = {"label": stream.label, "log": stream.log}
         told["retention"] = round(retention.total_seconds()) if retention else None
         with guarded(self.shown), writing(self.engine) as connection:
-            told["label"] = self._without(connection, stream.label)
+            told["label"] = self.unnamed(connection, stream.label)
             mine = is_stream(STREAM, source, stream.name)
             known = connection.execute(select(STREAM.c.account, STREAM.c.credential).where(mine)).first()
             if known is None:
@@ -282,7 +288,7 @@ class Store:
     def note(self, source: str, stream: str, **values: Any) -> None:
         """Remember how the last sync of a stream went; the names are columns of the table `stream`."""
         with guarded(self.shown), writing(self.engine) as connection:
-            told = values | ({"error": self._without(connection, values["error"])} if values.get("error") else {})
+            told = values | ({"error": self.unnamed(connection, values["error"])} if values.get("error") else {})
             connection.execute(update(STREAM).where(is_stream(STREAM, source, stream)).values(told))
 
 

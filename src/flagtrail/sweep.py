@@ -16,7 +16,7 @@ from flagtrail.event import from_json, to_json
 from flagtrail.packing import kind_of
 from flagtrail.pseudonyms import COLUMNS, NESTED, PLACES, Pseudonyms
 from flagtrail.rows import digest_of
-from flagtrail.schema import DETAIL, EVENT, FORGOTTEN, GAP, NOTICE, RECORD, SOURCE, STREAM, TOKEN, VERDICT
+from flagtrail.schema import DETAIL, EVENT, FORGOTTEN, GAP, HOLD, NOTICE, RECORD, SOURCE, STREAM, TOKEN, VERDICT
 from flagtrail.store import Store
 
 BATCH = 500  # events looked at together
@@ -24,7 +24,7 @@ EXAMPLES = 5
 # Texts of other tables that may tell of a person: errors, reasons, findings. None of them is part of a key.
 TEXTS: dict[Table, tuple[str, ...]] = {
     GAP: ("reason",), VERDICT: ("reason",), SOURCE: ("error",), STREAM: ("error", "label"),
-    NOTICE: ("error", "findings"),
+    NOTICE: ("error", "findings"), HOLD: ("reason", "ended_reason"), FORGOTTEN: ("reason",),
 }  # fmt: skip
 
 

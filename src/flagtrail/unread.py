@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from flagtrail.database import guarded
 from flagtrail.schema import COVERAGE
-from flagtrail.status import extents
+from flagtrail.status import NOT_READ, extents
 from flagtrail.store import Gap, Store, StreamState
 from flagtrail.window import Window, merge, subtract
 
-NOT_READ = "not read yet"
 NEVER = "never read"
 TOO_EARLY = "before the configured start"
+NOT_KEPT = "it was deleted here, as the `keep` of the source says"
 TOO_YOUNG = "not settled yet: changes may still appear"
 
 
@@ -78,7 +78,7 @@ def unread(store: Store, window: Window, configured: Iterable[str] = ()) -> list
 
 
 def _explained(stream: StreamState, hole: Window, gaps: Iterable[Gap]) -> list[tuple[Window, str]]:
-    """Return the parts of a hole, each with its reason: a noted gap, and of the rest whether it was wanted yet."""
+    """Return the parts of a hole, each with its reason: a noted gap, and of the rest whether it was wanted, or kept."""
     told: list[tuple[Window, str]] = []
     for gap in gaps:
         part = gap.window.clip(hole)
@@ -87,6 +87,8 @@ def _explained(stream: StreamState, hole: Window, gaps: Iterable[Gap]) -> list[t
         since, until = stream.wanted_since or part.since, stream.settled_at or part.until
         inside = part.clip(Window(since, until)) if since < until else None
         early, late = part.before(since), part.after(max(since, until))
-        sides = ((early, TOO_EARLY), (inside, stream.error or NOT_READ), (late, TOO_YOUNG))
+        deleted = early.before(stream.kept_since) if early and stream.kept_since else None
+        early = early.after(deleted.until) if early and deleted else early
+        sides = ((deleted, NOT_KEPT), (early, TOO_EARLY), (inside, stream.error or NOT_READ), (late, TOO_YOUNG))
         told += [(side, reason) for side, reason in sides if side]
     return told

@@ -57,8 +57,9 @@ class Verdict(NamedTuple):
 def note_verdicts(store: Store, source: str, stream: str, verdicts: Iterable[Verdict]) -> None:
     """Remember verdicts; older ones of the same method end where they begin, but what was healed stays on record."""
     with guarded(store.shown), writing(store.engine) as connection:
+        told = [verdict._replace(reason=store.unnamed(connection, verdict.reason)) for verdict in verdicts]
         lock_streams(connection, source, [stream])
-        for verdict in verdicts:
+        for verdict in told:
             mine = and_(VERDICT.c.source == source, VERDICT.c.stream == stream, VERDICT.c.method == verdict.method)
             window = verdict.window
             touched = and_(mine, VERDICT.c.since < window.until, VERDICT.c.until > window.since)

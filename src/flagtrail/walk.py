@@ -29,14 +29,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from flagtrail.bulk import among
 from flagtrail.conditions import meets, one_of, span
 from flagtrail.question import Query, place_of
+from flagtrail.rarest import ByWords, rarest
 from flagtrail.schema import EVENT, GATHERED, TALLY, TOTAL, WAITING
-from flagtrail.search import Asked, effects, held, match, milliseconds, narrowed, places_of, rarest
+from flagtrail.search import Asked, effects, held, match, milliseconds, narrowed, places_of
 from flagtrail.window import EPOCH, MILLISECOND, from_ms, iso
 
 STEPS = 3000  # events along time before anything else is tried
 FEW = 64  # values of an actor or an object that PostgreSQL is asked for one by one
 FETCHED = 1000  # rows at a time
 SPANS = (20_000, 200_000)  # events along time whose words PostgreSQL is asked for before those of all the others
+MANY = 50  # events with some words in the larger of these spans
 ENDLESS = from_ms(253_402_300_799_999)
 NEWEST = (EVENT.c.occurred_at.desc(), EVENT.c.number.desc())
 OLDEST = (EVENT.c.occurred_at, EVENT.c.number)
@@ -70,6 +72,9 @@ class Walk:
         if asked is not None and asked.streams:
             yield from self._with_ungathered(self._in_sqlite(query, asked.marks), query)
             return
+        if measured is not None and len(measured) <= STEPS:  # as many as would be walked along first
+            yield from self._measured(query, measured)
+            return
         index = held(query)
         helped = query.is_filtered and not (self.sqlite and measured is None and asked is None and index is None)
         edge = self._edge(query, STEPS) if helped else None
@@ -85,20 +90,23 @@ class Walk:
         query: Query,
         measured: list[int] | None,
         asked: Asked | None,
-        index: tuple[str, ColumnElement[bool]] | None,
+        index: ColumnElement[bool] | None,
         places: dict[str, list[str]] | None,
     ) -> Iterator[Row]:
         """Yield the events that are not found soon along time."""
         if measured is not None:
-            known = among(EVENT.c.number, measured, self.connection)
-            yield from self._found_first(beside_indexes(span(query)), self.meets, known)
+            yield from self._measured(query, measured)
         elif asked is not None:
             yield from self._with_ungathered(self._in_sqlite(query, asked.marks), query)
         elif self.sqlite and index is not None:
-            statement = self.shown.with_hint(EVENT, f"INDEXED BY {index[0]}", "sqlite")
-            yield from self._run(statement.where(span(query), self.meets, index[1]).order_by(*self.order))
+            yield from self._run(self.shown.where(span(query), self.meets, index).order_by(*self.order))
         else:
             yield from self._with_ungathered(self._in_postgresql(query, places), query)
+
+    def _measured(self, query: Query, numbers: list[int]) -> Iterator[Row]:
+        """Yield the events that are meant, of those with an impact that is asked for."""
+        known = among(EVENT.c.number, numbers, self.connection)
+        yield from self._found_first(beside_indexes(span(query)), self.meets, known)
 
     def _from_where_any_are(self) -> Query:
         """Return the question without the time at its beginning in which a vendor or a source has no events."""
@@ -181,7 +189,7 @@ class Walk:
             few = [] if one_of is None else [one_of == any_(literal(values, ARRAY(Integer)))]
             found = rarest(self.connection, query.text, [*conditions, *few])
             if found is not None:
-                return self._in_text(query, *found)
+                return self._in_text(query, found)
         # What decides tells the planner nothing that what finds does not, and it would count both.
         decides = beside_indexes(self.meets)
         if one_of is not None:  # those of one object or person are few already
@@ -201,19 +209,28 @@ class Walk:
         place: list[ColumnElement[Any]] = [table.c.occurred_at, table.c.number]
         return place if self.query.oldest_first else [column.desc() for column in place]
 
-    def _in_text(self, query: Query, finds: list[ColumnElement[bool]], left: list[str]) -> Iterator[Row]:
+    def _in_text(self, query: Query, finding: ByWords) -> Iterator[Row]:
         """Yield the events with some words; what the index of words finds is fetched from where the question begins."""
-        decides = self.meets if left else meets(replace(query, text=None), "postgresql")
-        rest, edge = query, None
+        decides = beside_indexes(self.meets if finding.left else meets(replace(query, text=None), "postgresql"))
+        near, rest, edge = query, query, None
         for steps in SPANS if self.query.limit else ():
             edge = self._edge(rest, steps)
             if edge is None:
                 break
             near, rest = _divided(rest, edge)
-            yield from self._found_first(span(near), beside_indexes(decides), *finds)
+            yield from self._found_first(span(near), decides, *finding.conditions)
         # They are rare by now, and all of the time before is long: to gather that from an index would take the longest.
+        # Where the words are not, what else is asked for spares reading many events that have only them.
         inside = span(rest) if edge is None else beside_indexes(span(rest))
-        yield from self._found_first(inside, beside_indexes(decides), *finds)
+        others = finding.others if edge is None or self._are_many(near, finding) else []
+        yield from self._found_first(inside, decides, *finding.conditions, *others)
+
+    def _are_many(self, near: Query, finding: ByWords) -> bool:
+        """Return whether words are so frequent that reading every event with them would take long."""
+        if not finding.others:
+            return False
+        having = select(func.count()).select_from(EVENT).where(span(near), *finding.conditions)
+        return bool(self.connection.execute(having).scalar_one() >= MANY)
 
     def _found_first(self, *conditions: ColumnElement[bool]) -> Iterator[Row]:
         """Yield events whose places are found before anything else of them is read."""

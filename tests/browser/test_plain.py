@@ -1,13 +1,24 @@
 """Without JavaScript: everything can be read, narrowed down, searched, paged and opened, by links and forms alone."""
 
 import re
+from datetime import UTC, datetime
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
 from tests.browser.test_timeline import COUNT, production, row, rows
 from tests.browser.trail import FLAG, id_of
-from tests.browser.views import address
+from tests.browser.views import address, views
+
+IDLE = """() => [...document.querySelectorAll('button, [tabindex="0"], a:not([href])')]
+  .filter((one) => one.checkVisibility() && !one.closest("form, pre")).map((one) => one.outerHTML)"""
+
+
+@pytest.mark.parametrize("name", ["timeline", "pane", "change", "around", "object", "coverage"])
+def test_nothing_stands_there_that_does_nothing(visit: Open, name: str) -> None:
+    page = visit(views(datetime.now(UTC))[name], java_script_enabled=False)
+    assert page.evaluate(IDLE) == []
 
 
 def test_all_of_it_works_without_javascript(visit: Open) -> None:

@@ -11,7 +11,7 @@ from flagtrail.tokens import READ, create
 from tests.browser import trail
 from tests.browser.conftest import Open
 from tests.browser.test_timeline import happened, row
-from tests.browser.test_views import grave
+from tests.browser.test_views import wrong
 from tests.serving import served
 
 
@@ -30,7 +30,7 @@ def guarded(database: str, token: str) -> Iterator[str]:
 def test_who_has_a_token_comes_in_and_goes_out(visit: Open, guarded: str, token: str, store: Store) -> None:
     page = visit("/?since=1h", base=guarded)
     expect(page).to_have_url(re.compile("/signin"))
-    assert grave(page) == ""
+    assert wrong(page) == ""
     page.get_by_label("Token").fill("flagtrail_wrong")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("token")

@@ -62,7 +62,7 @@ def known(now: datetime) -> list[Event]:
                      after={"true": "50%", "false": "50%"}),
               comment="half of them", change_set="known-save"),
         event("known-rules", 4, "targeting_changed", f"updated the flag {NAME} in Production",
-              Change(path=f"{here}.rules[0]", before=None,
+              Change(path=f"{here}.rules[1]", before=None,
                      after={"clauses": ["user country in DE, AT"], "serve": True}), **jonas),
         event("known-late", 170, "targeting_changed", f"updated the flag {NAME} in Production", provisional=True,
               **jonas),
@@ -71,7 +71,7 @@ def known(now: datetime) -> list[Event]:
 
 def effect(now: datetime) -> Event:
     """Return the measured impact of the rollout of the incident."""
-    impact: Record = {"size": "large", "percentage": 61.5}
+    impact: Record = {"size": "large", "percentage": 86.5}
     return Event(
         vendor_id="known-effect", occurred_at=now - INCIDENT, actor_name="Ana Silva", action="rollout_changed",
         vendor_action="updated_rollout", object_kind="flag", object_key=FLAG, project="web", environment="production",

@@ -132,8 +132,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "wait", lambda state: 0.0)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the table: fault, runs, lost, duplicated, unexplained."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print a table of runs, losses, doubles and what is unexplained; of all tests what is not zero, and the sum."""
     told = [
         [*value, report.failed]
         for reports in terminalreporter.stats.values()
@@ -144,13 +144,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     ]
     if not told:
         return
+    whole = any("faults" in arg for arg in config.invocation_params.args)
     terminalreporter.section("faults")
     terminalreporter.write_line(f"{'fault':74} {'runs':>5} {'lost':>5} {'duplicated':>10} {'unexplained':>11}")
     total = [0, 0, 0, 0]
     for (id_, title), lines in groupby(sorted(told, key=_order), key=lambda line: (line[0], line[1])):
         numbers = [sum(column) for column in list(zip(*lines, strict=True))[2:6]]
         total = [a + b for a, b in zip(total, numbers, strict=True)]
-        _write(terminalreporter, f"{id_:4} {title}", numbers)
+        if whole or any(numbers[1:]):
+            _write(terminalreporter, f"{id_:4} {title}", numbers)
     _write(terminalreporter, "all", total)
 
 

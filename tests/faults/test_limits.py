@@ -87,7 +87,7 @@ def test_c3_a_storm_of_any_form_is_waited_for_and_passes(
     oracle.whole(lite, vendor)
     oracle.holds(len(waits) == STORM, "each refusal is followed by one wait")
     oracle.holds(min(waits) >= least, "the vendor's wish is the least, and there is no busy loop")
-    oracle.holds(max(waits) <= max(least + 3, retries.LONGEST_PAUSE), "no wait is endless")
+    oracle.holds(max(waits) <= max(least + 3, limit.LONGEST_WAIT), "no wait is endless")
 
 
 @pytest.mark.fault("C3", "the vendor wants us away for long")

@@ -11,10 +11,10 @@ from flagtrail import walk
 from flagtrail.connector import Stream
 from flagtrail.event import Event
 from flagtrail.gather import Gathering
-from flagtrail.query import Query, count, events, histogram
+from flagtrail.query import Query, count, events, histogram, reading
+from flagtrail.rarest import rarest
 from flagtrail.rows import Reading
 from flagtrail.schema import EVENT
-from flagtrail.search import rarest
 from flagtrail.store import Store
 from flagtrail.window import from_ms
 
@@ -79,6 +79,17 @@ def test_the_rarest_word_finds_and_all_decide(stored: Store, monkeypatch: pytest
     assert found(stored, text="icket rollback") == set(), "a part of a word that it does not begin with"
     oldest = list(events(stored, Query(text="ticket rollback", limit=2, oldest_first=True)))
     assert [row["vendor_id"] for row in oldest] == ["0", str(SELDOM)]
+
+
+def test_what_else_is_asked_for_spares_reading_what_has_the_words_only(stored: Store) -> None:
+    here = [EVENT.c.environment == "production"]
+    with reading(stored) as connection:
+        room = connection.exec_driver_sql("SELECT pg_size_bytes(current_setting('work_mem'))").scalar_one()
+        finding = rarest(connection, "rollback", here)
+    assert room == 64 * 2**20, "each place has room: pages as wholes would be taken apart into words again"
+    assert finding is not None
+    assert len(finding.conditions) == 1
+    assert finding.others == here
 
 
 def test_nothing_is_left_to_guess_about_what_was_not_gathered(stored: Store) -> None:

@@ -19,6 +19,8 @@ from flagtrail.database import writing
 from flagtrail.errors import ConfigError, FlagtrailError, Held
 from flagtrail.event import ActorKind, Change, Event, Record, to_json
 from flagtrail.forget import acts, forget, identities_of, look
+from flagtrail.notices.message import Finding
+from flagtrail.notices.outbox import To, begin, claim, not_sent, tell
 from flagtrail.packing import SAMPLES
 from flagtrail.people import People
 from flagtrail.query import event as find_event
@@ -29,6 +31,8 @@ from flagtrail.rows import Reading, event_id
 from flagtrail.schema import DETAIL, GAP
 from flagtrail.store import Store
 from flagtrail.sweep import BATCH
+from flagtrail.verdicts import Method, Outcome, Verdict, note_verdicts
+from flagtrail.window import Window
 from tests.conftest import rows
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -105,6 +109,11 @@ def everything(store: Store) -> Iterator[tuple[str, str]]:
     if store.engine.dialect.name == "postgresql":
         for (row,) in rows(store, "SELECT CAST(s AS text) FROM pg_stats s WHERE schemaname = 'public'"):
             yield "pg_stats", str(row).lower()
+        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("CHECKPOINT")
+            for name in ("search_text", "facet_pkey", "search_by_key", "search_by_name"):
+                read = f"SELECT pg_read_binary_file(pg_relation_filepath('{name}'))"
+                yield name, bytes(connection.exec_driver_sql(read).scalar_one()).decode("latin-1").lower()
         return
     path = Path(str(store.engine.url.database))
     for file in path.parent.glob(f"{path.name}*"):
@@ -121,6 +130,8 @@ def test_nothing_in_the_database_holds_her_any_more_and_the_rest_stays(store: St
     add(store, entry(SAMPLES + BATCH))
     store.gathering.catch_up()
     assert {"event", "record", "detail", "gap", "dictionary", "facet"} <= found(store)
+    if store.engine.dialect.name == "postgresql":
+        assert "search_text" in found(store)
     before = rows(store, "SELECT id, action, object_key FROM event WHERE object_kind = 'flag' ORDER BY number")
     graces = rows(store, "SELECT * FROM event WHERE actor_email = 'grace@acme.example' AND object_kind = 'flag'")
     hers = rows(store, f"SELECT count(*) FROM event WHERE actor_email = '{ADA}'")
@@ -178,6 +189,45 @@ def test_what_is_read_again_or_comes_later_does_not_bring_her_back(store: Store)
     assert {People().person(row) for row in find_events(store, Query(actor=(pseudonym,), limit=0))} == {
         (pseudonym, pseudonym)
     }
+
+
+def test_what_is_told_of_the_trail_later_does_not_name_her(store: Store) -> None:
+    filled(store, 2)
+    hold.begin(store, f"{NAME} v. Acme")
+    hold.end(store, f"{NAME} agrees")
+    begin(store, "rule", 0, [], DAY)
+    pseudonym = forget(store, identities_of(store, [ADA]), f"asked by {NAME}", nothing).act.pseudonym
+    with Store(store.engine.url.render_as_string(hide_password=False)) as daemon:
+        window = Window(DAY, DAY + timedelta(1))
+        verdict = Verdict(window, Outcome.DIFFERS, DAY, Method.CONTENTS, reason=f"an entry of {NAME}")
+        note_verdicts(daemon, "acme", LOG, [verdict])
+        refused = Finding("refused", "key", "acme", LOG, f"acme is refused: {NAME} may not")
+        tell(daemon, "rule", [refused], lambda _: True, [To("chat", 10, sums_up=False)], DAY, DAY)
+        taken = claim(daemon, "chat", DAY, timedelta(1))
+        assert taken
+        not_sent(daemon, taken, f"no mailbox {ADA}", None)
+        daemon.note_source("acme", "launchdarkly", f"{NAME} is out")
+        hold.begin(daemon, f"again {NAME}")
+    assert found(store) == set()
+    assert [each.reason for each in hold.holds(store)] == [f"{pseudonym} v. Acme", f"again {pseudonym}"]
+    assert acts(store)[0].reason == f"asked by {pseudonym}"
+    assert rows(store, "SELECT reason FROM verdict") == [(f"an entry of {pseudonym}",)]
+
+
+def test_a_dictionary_is_learnt_anew_whatever_the_letters_of_a_name(store: Store) -> None:
+    def named(number: int) -> tuple[Event, Record]:
+        return entry(1, vendor_id=str(number))[0], {
+            "_id": str(number),
+            "by": "ÅSA ÖST",
+            "text": f"it is number {number}",
+        }
+
+    add(store, *map(named, range(SAMPLES)))
+    add(store, named(SAMPLES))
+    [(before, body)] = rows(store, "SELECT number, body FROM dictionary")
+    assert "ÅSA ÖST".encode() in bytes(body)  # type: ignore[call-overload]
+    forget(store, ["Åsa Öst"], None, nothing)
+    assert (before,) not in rows(store, "SELECT number FROM dictionary")
 
 
 def replace_thorough(reading: Reading) -> Reading:

@@ -7,14 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flagtrail import hold
-from flagtrail.completeness import NOT_KEPT, completeness
+from flagtrail.assistants.trusting import said as confidence
+from flagtrail.cli.asking import trust
+from flagtrail.completeness import completeness
 from flagtrail.question import Query
 from flagtrail.recount import miscounted
 from flagtrail.source import Source
 from flagtrail.status import status
 from flagtrail.store import Store
 from flagtrail.sync import Session
+from flagtrail.unread import NOT_KEPT, unread
 from flagtrail.upkeep import delete_old
+from flagtrail.web.page.shell import Reader
+from flagtrail.web.page.trust import of_answer
 from flagtrail.window import Window
 from flagtrail_configcat.simulator import ConfigCatSimulator
 from tests.conftest import rows
@@ -74,7 +79,13 @@ def test_what_is_too_old_is_deleted_told_as_such_and_not_read_again(
         told = completeness(store, month_before)
         assert {gap.reason for each in told.streams for gap in each.gaps} == {NOT_KEPT}
         assert (told.is_complete, told.covered_share) == (False, 0.0)
-        assert completeness(store, Query()).is_trusted, "nothing is missing of what is wanted"
+        assert {one.reason for one in unread(store, Window(horizon - KEEP, horizon))} == {NOT_KEPT}
+        told = completeness(store, Query())
+        assert told.is_trusted, "nothing is missing of what is wanted"
+        reader = Reader(UTC, "UTC", None)
+        for sentence in (trust(told), of_answer(told, reader).more, confidence(told)):
+            assert "was deleted here" in sentence
+            assert "nothing was asked for" not in sentence
 
         assert session.fill(Window(horizon - KEEP, datetime.now(UTC))).errors == []
         assert session.fill().errors == []
@@ -82,6 +93,8 @@ def test_what_is_too_old_is_deleted_told_as_such_and_not_read_again(
     with session_of(vendor, store, KEEP * 2) as session:  # who keeps more from now on reads what the vendor still has
         assert session.fill().errors == []
         assert older(store, horizon) > 60
+    assert [stream.kept_since for stream in status(store)] == [None] * len(status(store)), "it was read again"
+    assert completeness(store, Query()).kept_since is None
 
 
 def test_a_clock_that_is_far_ahead_deletes_nothing(store: Store, vendor: ConfigCatSimulator) -> None:

@@ -19,9 +19,10 @@ from sqlalchemy import select, update
 from flagtrail import forget
 from flagtrail.completeness import completeness
 from flagtrail.database import writing
+from flagtrail.errors import ConfigError
 from flagtrail.event import Event
 from flagtrail.keep import delete_older
-from flagtrail.lake import change, events, feed, keeping
+from flagtrail.lake import change, events, feed, keeping, table
 from flagtrail.lake.asking import Asking
 from flagtrail.lake.comparing import compare
 from flagtrail.lake.keeping import Keeper, Report
@@ -34,7 +35,7 @@ from flagtrail.rows import Reading
 from flagtrail.schema import EVENT
 from flagtrail.store import Store
 from flagtrail.window import Window
-from tests.integration.test_finding import DIMENSIONS, LOG, START, Mess, question
+from tests.integration.mess import DIMENSIONS, LOG, START, Mess, question
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = LakeSettings(compact=3, vacuum=timedelta(0))
@@ -205,9 +206,8 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(store: Store, tm
     assert_same(store, path)
 
 
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 def test_what_is_committed_late_with_a_lower_number_is_not_lost(store: Store, tmp_path: Path) -> None:
-    if store.engine.dialect.name != "postgresql":
-        pytest.skip("SQLite has one writer at a time: numbers are committed in their order")
     mess, path = MessOfMonths(store, 6), tmp_path / "lake"
     mess.write()
     follow(store, path)
@@ -228,7 +228,10 @@ def _as_row(store: Store, row: dict[str, Any]) -> dict[str, Any]:
         return dict(connection.execute(select(EVENT).where(EVENT.c.number == row["number"])).mappings().one())
 
 
-def test_who_is_forgotten_is_in_no_file_of_the_lake(store: Store, tmp_path: Path) -> None:
+def test_who_is_forgotten_is_in_no_file_of_the_lake(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(table.OFTEN, "delta.checkpointInterval", "2")
     path = tmp_path / "lake"
     for number in range(4):
         event = Event(vendor_id=str(number), occurred_at=START + timedelta(days=20 * number), action="updated",
@@ -244,6 +247,7 @@ def test_who_is_forgotten_is_in_no_file_of_the_lake(store: Store, tmp_path: Path
     assert "Lovelace" not in told
     assert "ada@acme" not in told
     assert done.act.pseudonym in told
+    assert list(path.rglob("*.checkpoint.parquet")), "the log was put together, too"
     assert_same(store, path)
 
 
@@ -251,7 +255,7 @@ def held_anywhere(path: Path) -> str:
     """Return all that is in any file below a folder, whether it is part of the lake still or not."""
     texts = []
     for file in path.rglob("*"):
-        if file.suffix == ".parquet" and "_delta_log" not in file.parts:
+        if file.suffix == ".parquet":  # of the events, and of what the log was put together to
             texts.append(str(parquet.ParquetFile(file).read().to_pylist()))
         elif file.is_file():
             texts.append(file.read_bytes().decode("utf-8", "replace"))
@@ -321,6 +325,8 @@ def test_what_is_wrong_with_a_lake_is_found_told_and_made_anew(store: Store, tmp
     assert not feed.end(store)
     with pytest.raises(Exception, match="another database"):
         follow(store, path)
+    with pytest.raises(ConfigError, match="is kept of this database"):
+        compare(keeper(store, path))
     mess.write()
     keeper(store, path).follow(rebuild=True)
     assert_same(store, path)

@@ -21,7 +21,7 @@ from flagtrail.lake.opening import open_lake
 from flagtrail.lake.settings import LakeSettings
 from flagtrail.query import Query, events
 from flagtrail.store import Store
-from tests.integration.test_finding import Mess, question
+from tests.integration.mess import Mess, question
 
 PAGE = (Path(__file__).parents[2] / "docs" / "lake.md").read_text(encoding="utf-8")
 Seen = tuple[Path, Counter[tuple[str, str]]]

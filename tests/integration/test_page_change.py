@@ -13,6 +13,7 @@ from flagtrail.query import Query, events
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
 from flagtrail.web.app import app
+from flagtrail.web.page import life
 from tests.changes import fill_more, id_of
 
 
@@ -135,6 +136,25 @@ def test_pages_of_an_object_hold_every_change_once_those_of_no_project_too(
     assert len(mine) > 2 * 50
     assert listed(client, f"/object?source=acme&project=web&kind=flag&key=shared{at}") == mine
     assert listed(client, f"/object?source=acme&kind=flag&key=shared{at}") == [row["id"] for row in rows]
+
+
+def test_of_a_key_with_very_many_changes_it_is_told_what_was_not_looked_for(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(life, "MOST_OTHERS", 40)
+    path = "/object?source=acme&project=web&kind=flag&key=shared"
+    rows = list(events(store, Query(source="acme", object="shared", limit=0)))
+    edge = rows[40]["occurred_at"]
+    mine = [row for row in rows if row["project"] == "web" or (row["project"] is None and row["occurred_at"] >= edge)]
+    html = client.get(path).text
+    assert f"not looked for before {edge:%d %b %Y %H:%M:%S}: what it was then is drawn as not known" in text_of(html)
+    assert re.findall(r'<li class="change[^>]*data-id="(\w+)"', html) == [row["id"] for row in mine][:50]
+    webs = {row["id"] for row in rows if row["project"] == "web"}
+    assert webs <= set(listed(client, path)), "those of the project are all there"
+    within = client.get(f"{path}&at=2026-03-01T00:40Z").text
+    assert "not looked for before" in text_of(within)
+    monkeypatch.setattr(life, "MOST_OTHERS", len(rows))
+    assert "not looked for" not in client.get(path).text
 
 
 def test_what_is_left_out_is_told_with_the_way_to_it(client: TestClient, store: Store) -> None:

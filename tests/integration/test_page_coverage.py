@@ -155,14 +155,16 @@ def test_every_gap_stands_there_with_its_reason_and_what_to_do(trail: Store) -> 
         assert text in page, text
     for kind in ("gap", "unread", "lost", "covered"):
         assert f'<rect class="{kind}"' in page
-    assert page.rindex("flag_events[web/test]</span>") < page.rindex("audit_log</span>"), "the worst first"
+    concerns = re.findall(r'<span>(\S+) <small class="concern">(.*?)</small>', page)
+    assert concerns == [("flag_events[web/test]", "last error"), ("audit_log", "1 gap")], "the worst first, and why"
 
 
 def test_facts_of_a_stream_are_told(trail: Store) -> None:
     seen = [(event(n, occurred_at=NOW - timedelta(days=n + 1)), {}) for n in range(3)]
     trail.add("acme", VENDOR, [Reading("audit_log", seen, detailed={"e1", "e2"})])
     trail.register("acme", VENDOR, Stream("audit_log"), retention=timedelta(days=60))
-    trail.note("acme", "audit_log", counts="the vendor counts 3 where it lists 2", counts_at=NOW)
+    trail.note("acme", "audit_log", counts="the vendor counts 3 where it lists 2", counts_at=NOW, kept_since=START)
+    trail.register("acme", VENDOR, Stream("filtered[web]", log="filtered"), wanted_since=START)
     healed = Verdict(Window(START, SETTLED), Outcome.HEALED, NOW, Method.CONTENTS, 9, 9, found=2)
     note_verdicts(trail, "acme", "audit_log", [healed])
     page = unescape(asking(trail, "acme").get("/coverage").text)
@@ -170,16 +172,22 @@ def test_facts_of_a_stream_are_told(trail: Store) -> None:
         "the vendor counts 3 where it lists 2", "2 entries that were missing were found by a verification",
         "2 changes wait for before and after", "60d: what is older stands only here", 'class="horizon"',
         'href="/?q=source:%22acme%22+stream:%22audit_log%22+linked:yes&since=all"',
+        'href="/?q=source:%22acme%22+stream:%22filtered%22+linked:yes&since=all"',
+        "what is older was deleted here, as configured",
     ):  # fmt: skip
         assert told in page, told
 
 
 def test_actions_without_a_verb_are_counted(trail: Store) -> None:
-    odd = [(event(n, action=f"odd{HOSTILE}", occurred_at=NOW - timedelta(days=1)), {}) for n in range(3)]
+    action = f'odd "{HOSTILE}'
+    odd = [(event(n, action=action, occurred_at=NOW - timedelta(days=1)), {}) for n in range(3)]
     trail.add("acme", VENDOR, [Reading("audit_log", odd)])
-    page = asking(trail).get("/coverage").text
+    asks = asking(trail)
+    page = asks.get("/coverage").text
     assert "Actions without a verb" in page
-    assert re.search(r"odd&lt;script&gt;.*?>3</a>", page, re.DOTALL)
+    assert re.search(r"odd &#34;&lt;script&gt;.*?>3</a>", page, re.DOTALL)
+    [way] = re.findall(r'href="([^"]*)">3</a>', page)
+    assert len(re.findall(r'<li class="change', asks.get(unescape(way)).text)) == 3
 
 
 def test_time_is_chosen_by_links_and_what_is_not_known_is_refused(trail: Store) -> None:

@@ -354,6 +354,35 @@ def test_what_was_made_at_once_is_told_as_one_and_named_whole(tmp_path: Path) ->
     assert "provisional" in first + second
 
 
+def test_paper_says_what_is_not_on_it(page: httpx.Client) -> None:
+    first = got(page, since="all")
+    second = page.get(unescape(re.findall(r'rel="next" href="([^"]+)"', first)[0])).text
+    said = [re.findall(r'<p class="print-only">(Here stand .*?)</p>', text) for text in (first, second)]
+    total_of = f"of {total(first):,} changes"
+    assert said[0] == [f"Here stand 50 {total_of}. Not on this paper: older ones."]
+    assert said[1] == [f"Here stand 50 {total_of}. Not on this paper: newer ones and older ones."]
+    assert "Not on this paper" not in got(page, since="all", q="object:checkout-3")
+
+
+def test_what_was_made_at_once_in_several_projects_stands_by_project(tmp_path: Path) -> None:
+    at = START + timedelta(hours=3)
+    same = {"action": "archived", "environment": "production", "comment": "apply 7"}
+    flags = [
+        event(
+            n, object_key=f"flag-{n}", occurred_at=at + timedelta(seconds=n), project=("web", "app<i>")[n % 2], **same
+        )
+        for n in range(6)
+    ]
+    with Store(url := f"sqlite:///{tmp_path / 'trail.db'}") as store:
+        store.add("acme", "launchdarkly", [Reading(LOG, [(each, {"_id": each.vendor_id}) for each in flags])])
+    with served(url) as client:
+        text = got(client, since="all")
+    lists = re.findall(r'<ol class="burst-of" aria-label="([^"]*)">(.*?)</ol>', text, re.DOTALL)
+    assert [re.findall(r"<bdi>flag-(\d)", each) for _, each in lists] == [["5", "3", "1"], ["4", "2", "0"]]
+    assert [re.sub(".*: ", "", unescape(name)) for name, _ in lists] == ["app<i>", "web"]
+    assert "in <bdi>production of app&lt;i&gt; and web</bdi>" in text
+
+
 def test_a_time_that_ends_now_stays_so_and_nothing_is_later(page: httpx.Client) -> None:
     for where in ({}, {"since": "2d"}, {"since": "all"}):
         ways = re.search(r'<nav class="ways".*?</nav>', got(page, **where), re.DOTALL)

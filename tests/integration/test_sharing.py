@@ -1,36 +1,46 @@
 """What workers share in PostgreSQL: the queue, what is known of streams, and what they take of a vendor's limits."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
+import time_machine
+from procrastinate import App
+from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.jobs import Job
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from flagtrail.daemon import Daemon
 from flagtrail.discovery import Known
-from flagtrail.limit import Told
+from flagtrail.ledger import Told
+from flagtrail.limit import Limiter
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
 from flagtrail.reach import Reach
+from flagtrail.roster import Roster
 from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing import faults
+from flagtrail.testing.simulator import Reply, Request
 from flagtrail.turns import Turns
 from flagtrail.workers.crew import Crew
 from flagtrail.workers.ledger import PROBING, SharedLedger
-from flagtrail.workers.queue import Priority, Queue
+from flagtrail.workers.queue import Connector, Priority, Queue
 from flagtrail.workers.shelf import Behind, Listing, Shelf
+from flagtrail.workers.shift import FORGET, FORGOTTEN
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
-from tests.conftest import held, shown, told
+from tests.conftest import Databases, held, shown, told
 from tests.faults.running import ALWAYS, is_whole, source_of, wait_until
 from tests.integration.test_operating import running
 
@@ -155,8 +165,10 @@ def test_what_is_too_much_at_once_goes_back_into_the_queue(
 
 
 def test_the_jobs_of_a_dead_worker_are_done_by_others(
-    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ahead = datetime.now(UTC) + timedelta(hours=1)  # what a job waits for is decided by the clock of the database
+    monkeypatch.setattr("procrastinate.utils.utcnow", lambda: ahead)
     with begun(store, source_of(vendor)) as crew:
         assert crew.jobs.plan("acme")
         schema = crew.shelf.schema
@@ -195,7 +207,7 @@ def test_what_one_knows_of_the_streams_all_know(shelf: Shelf, store: Store, vend
     assert "audit_log" not in behind
 
 
-def limit(remaining: int, window: float, resets_in: float = 60.0) -> list[Told]:
+def limit(remaining: int, window: float | None, resets_in: float = 60.0) -> list[Told]:
     return [Told("global", "", remaining, 10, resets_in, window)]
 
 
@@ -224,6 +236,46 @@ def test_workers_take_of_a_limit_together_what_the_reserve_leaves(shelf: Shelf) 
     assert one.take("GET /list", 0.2, 0.5) > 0, "what can wait leaves half of it to others"
 
 
+def test_an_answer_that_tells_no_window_ends_the_finding_out_and_nothing_else(shelf: Shelf) -> None:
+    ledger = SharedLedger(shelf, "acme")
+    take = partial(ledger.take, "GET /list", 0.2, 0.0)
+    ledger.learn(limit(9, 1.0, resets_in=0.1))
+    time.sleep(0.15)
+    assert take() == 0.0, "one finds out"
+    assert take() > 0
+    ledger.learn(limit(9, None))
+    assert take() == 0.0
+    ledger.learn(limit(3, 2.0, resets_in=30.0))
+    ledger.learn(limit(9, None))
+    assert take() == 0.0
+    assert take() > 0, "the reserve is left, whatever an answer from nobody knows when said"
+
+
+def test_when_the_vendor_refuses_one_worker_all_wait(shelf: Shelf) -> None:
+    one, two = (Limiter(ledger=SharedLedger(shelf, "acme")) for _ in range(2))
+    one.hold(0.3)
+    one.hold(0.1)
+    started = time.monotonic()
+    assert two.acquire()
+    assert time.monotonic() - started > 0.2
+    one.hold(900.0)
+    assert not two.acquire(route="GET /list")
+    assert 890 < two.held() < 901, "nobody waits here for so long, who may read another source"
+    assert Limiter(ledger=SharedLedger(shelf, "other")).acquire()
+
+
+def test_a_ledger_goes_by_the_first_name_of_the_present_sources(store: Store, vendor: LaunchDarklySimulator) -> None:
+    acme = source_of(vendor)
+    first = replace(acme, name="aaa")
+    with begun(store, acme) as crew:
+        for sources, name in (([acme], "acme"), ([acme, first], "aaa"), ([acme], "acme")):
+            Roster.exchange(crew, sources)
+            crew.sweep()
+            [found] = {session.api.limiter.ledger for session in crew.sessions}
+            assert isinstance(found, SharedLedger)
+            assert found.credential == name, "whoever begins now calls it so"
+
+
 def test_without_a_ledger_each_goes_by_the_headers(store: Store, logged: list[Any]) -> None:
     ledger = SharedLedger(Shelf(store), "acme")  # nobody has made its table
     assert ledger.take("GET /list", 0.2, 0.0) == 0.0
@@ -237,13 +289,11 @@ def test_a_worker_without_its_database_begins_again(
     monkeypatch.setattr("flagtrail.workers.shift.AGAIN", 1.0)
     kill = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
                 "AND datname = current_database()")  # fmt: skip
-    hurt = threading.Event()
     pulse = Pulse()
     with running(Daemon([source_of(vendor, every=QUICK)], store, engine=engine, pulse=pulse)):
         wait_until(lambda: is_whole(store, vendor), "all is read")
         with Shelf(store).connect() as connection:
             connection.execute(kill)
-        hurt.set()
         vendor.add(resources="proj/web:env/production:flag/new")
         wait_until(lambda: is_whole(store, vendor), "it reads on")
         assert pulse.is_alive
@@ -281,3 +331,165 @@ def test_a_job_that_fails_is_done_again_and_one_whose_end_was_not_noted_is_put_b
         wait_until(lambda: told(logged, "job_recovered"), "it is put back")
     assert len(told(logged, "read_crashed")) == 3
     assert {line["lock"] for line in told(logged, "job_recovered")} == {"left over"}
+
+
+def test_that_not_all_streams_are_known_stands_there_whoever_reads(store: Store, vendor: LaunchDarklySimulator) -> None:
+    vendor.add_project("big", environments=[f"env-{number}" for number in range(25)])  # has a list of its own
+    vendor.inject(faults.status(403), match="/projects/big/environments", times=ALWAYS)
+    source = source_of(vendor, verify=False)
+    with begun(store, source) as planner, begun(store, source) as reader:
+
+        def error_after_a_look() -> str | None:
+            assert planner.jobs.plan("acme")
+            job = planner.sessions[0].wanted(Reach.NEW)[0]
+            windows = [[job.window.since_ms, job.window.until_ms, None]]
+            assert reader.jobs.read("acme", job.stream.name, "new", windows)
+            [state] = store.sources()
+            return state.error
+
+        assert "not all streams are known" in str(error_after_a_look())
+        vendor.heal()
+        Listing(planner.shelf, "acme").keep(Known(), 0.0)
+        assert error_after_a_look() is None
+
+
+def test_what_another_version_knew_of_the_streams_is_asked_for_anew(
+    shelf: Shelf, store: Store, vendor: LaunchDarklySimulator
+) -> None:
+    source = source_of(vendor)
+    with Session(source, store, memory=Listing(shelf, source.name)) as session:
+        streams = session.streams()
+        with shelf.connect() as connection:
+            connection.execute(text(f"""UPDATE {shelf.schema}.listing SET known = '{{"streams": [{{"new": 1}}]}}'"""))
+        assert session.discovery.named(streams[0].name) == streams[0]
+        session.discovery.look_again()
+        assert {stream.name for stream in session.streams()} == {stream.name for stream in streams}
+        assert Listing(shelf, source.name).recall() is not None
+
+
+def test_ticks_come_on_after_a_clock_was_set_back(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    day = timedelta(days=1)
+    with time_machine.travel(datetime.now(UTC) + day, tick=True) as traveller:
+        vendor.clock.advance(-day.total_seconds())
+        with running(Daemon([source_of(vendor, every=QUICK)], store, engine=engine)):
+            wait_until(lambda: is_whole(store, vendor), "all is read")
+            traveller.shift(-day)
+            vendor.clock.advance(day.total_seconds())
+            wait_until(lambda: told(logged, "clock_was_set"), "it is noticed")
+            time.sleep(2.0)  # whatever was put into the queue at once is done
+            vendor.add(resources="proj/web:env/production:flag/new")
+            wait_until(lambda: is_whole(store, vendor), "it looks again and again", seconds=15)
+
+
+def test_jobs_that_end_while_a_worker_takes_other_sources_over_are_not_given_away(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    asked, going_on = threading.Event(), threading.Event()
+
+    def late(request: Request, answer: Callable[[], Reply]) -> Reply:
+        asked.set()
+        going_on.wait(20)
+        return answer()
+
+    source = source_of(vendor, every=timedelta(days=1), verify=False)
+    daemon = Daemon([source], store, engine=engine)
+    vendor.inject(late, match="auditlog", times=1)
+    with running(daemon):
+        assert asked.wait(20)
+        daemon.told.put([source, replace(source, name="other")])
+        time.sleep(2.5 * SETTINGS.stalled.total_seconds())
+        going_on.set()
+        wait_until(lambda: is_whole(store, vendor), "all is read")
+    assert not told(logged, "job_recovered")
+
+
+def test_jobs_of_sources_that_nobody_reads_any_more_are_dropped(store: Store, vendor: LaunchDarklySimulator) -> None:
+    with begun(store, source_of(vendor)) as crew:
+        for name in ("acme", "long-gone", "gone"):
+            crew.queue.put("read", name, Priority.OLDER, lock=name, once=name, stream="audit_log")
+        crew.queue.put("recover", "acme", Priority.RECOVER, lock="recover", once="recover")
+        tick = (
+            f"INSERT INTO {crew.shelf.schema}.procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp)"
+        )
+        with crew.shelf.connect() as connection:
+            for name, days in (("acme", 1.5), ("long-gone", 3)):
+                at = int(time.time() - days * 86_400)
+                connection.execute(text(f"{tick} VALUES ('plan', :name, :at)"), {"name": name, "at": at})
+        ask(crew, lambda app: app.connector.execute_query_async(FORGET, forgotten=FORGOTTEN))
+        assert {job.queueing_lock for job in jobs(store)} == {"acme", "recover"}
+
+
+def test_what_waits_already_is_known_by_a_server_of_any_language(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    german = """
+    CREATE OR REPLACE FUNCTION {schema}.procrastinate_defer_jobs_v1(jobs {schema}.procrastinate_job_to_defer_v1[])
+    RETURNS bigint[] LANGUAGE plpgsql AS $$ BEGIN
+        RAISE unique_violation USING CONSTRAINT = 'procrastinate_jobs_queueing_lock_idx_v1',
+            DETAIL = 'Schlüssel »(queueing_lock)=(a)« existiert bereits.';
+    END $$"""
+    with begun(store, source_of(vendor)) as crew:
+        with crew.shelf.connect() as connection:
+            connection.exec_driver_sql(german.format(schema=crew.shelf.schema))
+        assert not crew.queue.put("read", "acme", Priority.OLDER, lock="a", once="a")
+        job = Job(id=None, queue="a", lock=None, queueing_lock="a", task_name="plan", task_kwargs={"timestamp": 1})
+        with pytest.raises(AlreadyEnqueued):
+            ask(crew, lambda app: app.job_manager.defer_periodic_job(job=job, periodic_id="a", defer_timestamp=1))
+
+
+def ask(crew: Crew, what: Callable[[App], Any]) -> None:
+    """Ask Procrastinate as a worker does."""
+
+    async def asking() -> None:
+        async with (app := App(connector=Connector(**crew.queue.pool_args))).open_async():
+            await what(app)
+
+    asyncio.run(asking())
+
+
+def test_a_role_that_may_make_no_schema_works_in_one_that_was_made_for_it(postgres: Databases) -> None:
+    url = postgres()
+    name = make_url(url).database
+    with Store(url) as store, store.engine.begin() as connection:
+        for statement in (
+            f"CREATE ROLE {name}_worker LOGIN",
+            f"GRANT SELECT ON alembic_version TO {name}_worker",
+            f"CREATE SCHEMA {Shelf(store).schema} AUTHORIZATION {name}_worker",
+        ):
+            connection.execute(text(statement))
+    role = make_url(url).set(username=f"{name}_worker").render_as_string(hide_password=False)
+    with Store(role) as store:
+        queue = Queue(Shelf(store))
+        queue.open()
+        assert queue.put("read", "acme", Priority.OLDER, lock="a", once="a")
+        queue.close()
+
+
+def test_a_database_that_does_not_answer_delays_no_end(
+    store: Store, vendor: LaunchDarklySimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagtrail.daemon.GRACE", 0.5)
+    asked, answered = threading.Event(), threading.Event()
+
+    def take(*told: Any) -> float:
+        asked.set()
+        answered.wait(20)
+        return 0.0
+
+    monkeypatch.setattr(SharedLedger, "take", take)
+    daemon = Daemon([source_of(vendor)], store, engine=engine)
+    thread = threading.Thread(target=daemon.run)
+    thread.start()
+    try:
+        assert asked.wait(20)
+        started = time.monotonic()
+        daemon.stop()
+        thread.join(20)
+        assert time.monotonic() - started < 5
+    finally:
+        answered.set()
+        daemon.roster.shut_down()
+        for session in daemon.roster.everybody:
+            session.__exit__(None, None, None)

@@ -35,7 +35,7 @@ STAGES = (
     ("rare histories", ("tests/properties/test_rare_histories.py",)),
     (
         "integration",
-        tuple(f"{FOLDER}/test_{name}.py" for name in ("sync", "hard_cases", "verify", "verdicts")),
+        tuple(f"{FOLDER}/test_{name}.py" for name in ("sync", "hard_cases", "verify", "trust", "vanished", "verdicts")),
     ),
     ("connectors", ("connectors",)),
     ("unit", ("tests/unit", f"{FOLDER}/test_store.py")),

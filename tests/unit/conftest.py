@@ -1,14 +1,16 @@
-"""What several unit tests share: a store in a file of its own, and events to put into it."""
+"""What several unit tests share: events, a config that is written, and another zone."""
 
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from flagtrail.event import Event
+from tests.unit.configs import SECRET, Write
 
 # The same examples in every run, and no clock that decides: a failure here is never chance.
 settings.register_profile("unit", derandomize=True, deadline=None, database=None)
@@ -34,3 +36,17 @@ def machine_in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Return a writer of the config; the environment holds a token."""
+    monkeypatch.setenv("TOKEN", SECRET)
+    monkeypatch.delenv("NOTHING", raising=False)
+
+    def written(text: str) -> Path:
+        path = tmp_path / "flagtrail.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return written

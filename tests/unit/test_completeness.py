@@ -156,4 +156,5 @@ def test_where_nobody_has_looked_for_long_nothing_is_complete_up_to_now(store: S
     later = completeness(store, Query(), now=NOW + timedelta(hours=2))
     assert not later.is_complete
     assert "nothing is read since" in trust(later)
+    assert "0 gaps" not in trust(later)
     assert completeness(store, Query(until=hour(19)), now=NOW + timedelta(days=90)).is_complete

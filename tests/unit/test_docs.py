@@ -21,7 +21,7 @@ from flagtrail.notices.settings import KINDS, NoticeSettings, SinkSettings
 from flagtrail.operating import EngineSettings, RunSettings, TelemetrySettings
 from flagtrail.people import PersonSettings
 from flagtrail.rows import Reading
-from flagtrail.schema import describe
+from flagtrail.schema.describing import describe
 from flagtrail.serving import ServeSettings
 from flagtrail.store import Store
 

@@ -4,11 +4,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 from cloudevents.core.formats.json import JSONFormat
@@ -17,57 +16,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from flagtrail.errors import ConfigError
 from flagtrail.event import Action
-from flagtrail.exports import MEDIA_TYPES, Format, cloudevents, ecs, files, jsonl, lines, ocsf, parquet
+from flagtrail.exports import MEDIA_TYPES, Format, cloudevents, ecs, files, jsonl, lines, ocsf
 from flagtrail.exports import csv as spreadsheet
 from flagtrail.exports.columns import COLUMNS
 from flagtrail.exports.verbs import DEEDS, Deed
 from flagtrail.schema import EVENT
-
-NOON = datetime(2026, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
-ODD = [
-    "",
-    "plain",
-    "Grüße, 世界 🚀",
-    "\x00\x07\x1b[2J\r\n\t\x9b",
-    "\ud800 half",
-    '"quoted", \\',
-    "=1+1",
-    "\u2028",
-    "null",
-]
-HUGE = 2**200 + 1
-
-
-def row(**values: Any) -> dict[str, Any]:
-    ordinary: dict[str, Any] = {"number": 7, "id": "0123456789abcdef", "occurred_at": NOON, "first_seen_at": NOON}
-    ordinary |= {"source": "acme", "vendor": "launchdarkly", "stream": "audit_log", "vendor_id": "v1", "revision": 1}
-    ordinary |= {"actor_kind": "member", "action": "turned_on", "vendor_action": "updateOn"}
-    ordinary |= {"truncated": False, "provisional": False}
-    return dict.fromkeys(COLUMNS) | ordinary | values
-
-
-FULL = row(
-    actor_id="57be", actor_name="Ada Lovelace", actor_email="ada@example.com", object_kind="flag",
-    object_key="checkout", object_name="Checkout", project="web", environment="Production", organization="org 1",
-    location="Web / Production", summary="turned on the flag", comment="INC-2231", change_set="cs-1",
-    related_event="fedc", url="https://example.com/1", impact={"size": "large"}, truncated=True, revision=3,
-    changes=[{"path": "/on", "before": False, "after": {"deep": [1.5, None, HUGE]}}],
-    vanished_at=NOON + timedelta(days=1), vanished_reason="hidden",
-)  # fmt: skip
-
-
-def odd_rows() -> Iterator[dict[str, Any]]:
-    """Yield rows of which every text column was every odd text, and with what documents can hold."""
-    texts = [name for name in COLUMNS if isinstance(FULL[name], str) and name not in ("id", "vendor")]
-    for text in ODD:
-        yield FULL | dict.fromkeys(texts, text) | {"changes": [{"path": text, "before": text, "after": {text: [text]}}]}
-    for value in (HUGE, -HUGE, 1e-300, 0.1, True, None, [], {}, [[{}]]):
-        yield row(changes=[{"path": "/x", "before": value, "after": None}], impact={"a": value})
-    yield FULL
-    yield row()
-    yield row(occurred_at=datetime(1970, 1, 1, tzinfo=UTC), vanished_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+from tests.unit.export_rows import FULL, HUGE, odd_rows, row
 
 
 def exported(form: Format, rows: Any) -> list[Any]:
@@ -254,68 +209,6 @@ def test_lines_are_whole_and_come_as_rows_do(form: Format) -> None:
     assert len(taken) <= 3, "nothing is read ahead"
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in first)
     assert list(lines(form, [])) == ([b"".join(spreadsheet.lines([]))] if form is Format.CSV else [])
-
-
-def month(number: int) -> datetime:
-    return datetime(2026, number, 10, 8, 30, 0, 7000, tzinfo=UTC)
-
-
-def test_parquet_is_typed_and_partitioned_and_loses_nothing(tmp_path: Path) -> None:
-    rows = sorted(odd_rows(), key=lambda one: one["occurred_at"], reverse=True)
-    assert parquet.write(iter(rows), tmp_path / "trail") == len(rows)
-    assert {path.parent.name for path in tmp_path.glob("trail/*/*")} == {"month=2026-03", "month=1970-01"}
-    table = pyarrow.parquet.read_table(tmp_path / "trail" / "month=2026-03" / parquet.PART, partitioning=None)
-    types = {field.name: str(field.type) for field in table.schema}
-    assert types["occurred_at"] == "timestamp[ms, tz=UTC]"
-    assert (types["truncated"], types["revision"], types["changes"]) == ("bool", "int64", "string")
-    [full] = [one for one in table.to_pylist() if one["actor_name"] == "Ada Lovelace"]
-    assert full["occurred_at"] == NOON
-    assert json.loads(full["changes"]) == FULL["changes"]
-    assert {name: full[name] for name in COLUMNS if name not in ("changes", "impact")} == {
-        name: FULL[name] for name in COLUMNS if name not in ("changes", "impact")
-    }
-
-
-def test_a_month_is_replaced_whole_and_others_stay(tmp_path: Path) -> None:
-    months = [row(id=str(number), occurred_at=month(number)) for number in (5, 4, 3)]
-    assert parquet.write(months, tmp_path / "trail") == 3
-    march = (tmp_path / "trail" / "month=2026-03" / parquet.PART).read_bytes()
-    again = [months[0] | {"id": "new", "occurred_at": month(5) + timedelta(hours=1)}, months[0]]
-    parquet.write(again, tmp_path / "trail", since=datetime(2026, 4, 1, tzinfo=UTC))
-    found = pyarrow.parquet.read_table(tmp_path / "trail").to_pylist()
-    assert sorted((one["month"], one["id"]) for one in found) == [
-        ("2026-03", "3"),
-        ("2026-05", "5"),
-        ("2026-05", "new"),
-    ]
-    assert (tmp_path / "trail" / "month=2026-03" / parquet.PART).read_bytes() == march
-
-
-def test_parquet_is_written_in_row_groups_with_flat_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "ROWS", 10)
-    parquet.write((row(id=str(number)) for number in range(25)), tmp_path / "trail")
-    told = pyarrow.parquet.ParquetFile(tmp_path / "trail" / "month=2026-03" / parquet.PART).metadata
-    assert [told.row_group(number).num_rows for number in range(told.num_row_groups)] == [10, 10, 5]
-
-
-def test_parquet_that_would_lose_events_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "trail"
-    parquet.write([FULL], folder)
-    before = (folder / "month=2026-03" / parquet.PART).read_bytes()
-    with pytest.raises(ConfigError, match="write --since 2026-03-01T00:00Z"):
-        parquet.write([], folder, since=NOON)
-    with pytest.raises(ConfigError, match="with no filter at all: choose another folder"):
-        parquet.write([], folder, question="--vendor configcat")
-    assert (folder / "month=2026-03" / parquet.PART).read_bytes() == before
-    (folder / "month=2026-03" / parquet.PART).write_bytes(b"somebody else's")
-    with pytest.raises(ConfigError, match="was not written by flagtrail"):
-        parquet.write([], folder)
-
-
-def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r"pip install 'flagtrail\[parquet\]'"):
-        parquet.write([], tmp_path / "trail")
 
 
 def failing() -> Iterator[Any]:

@@ -34,7 +34,7 @@ LAYERS = (
     ("recount", "forgotten"),
     ("revisions", "gather", "covering"),
     ("lanes",),
-    ("search", "facts", "suspects"),
+    ("search", "rarest", "facts", "suspects"),
     ("touches", "rollouts", "sentence"),
     ("places", "effects"),
     ("facets",),
@@ -42,15 +42,16 @@ LAYERS = (
     ("notices.settings",),
     ("language", "notices.hours"),
     ("question",),
-    ("lake.settings",),
+    ("lake.settings", "values"),
     ("exports.jsonl", "exports.csv", "exports.ocsf", "exports.ecs", "exports.cloudevents"),
     ("exports.verbs", "exports.columns"),
     ("packing", "connector", "rows", "bulk", "pseudonyms"),
     ("database",),
     ("api", "schema", "people"),
-    ("columns", "retries", "migrations.upgrade", "serving", "operating", "secret", "traces"),
+    ("columns", "retries", "migrations.upgrade", "serving", "operating", "secret", "mistakes", "traces"),
+    ("limit",),
     (
-        "limit",
+        "ledger",
         "lines",
         "clock",
         "event",
@@ -68,11 +69,13 @@ LAYERS = (
         "exports.files",
         "fields",
         "impact",
+        "share",
         "__init__",
     ),  # know nothing
 )
 CONTRACT = {"api", "connector", "errors", "event", "limit", "window"}  # all that a connector may know of flagtrail
-PACKAGES = ("assistants", "cli", "lake", "notices", "testing", "web", "workers")  # their modules may import each other
+# The modules of each may import each other.
+PACKAGES = ("assistants", "cli", "lake", "notices", "schema", "testing", "web", "workers")
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "flagtrail"

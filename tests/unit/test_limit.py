@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from flagtrail import limit
+from flagtrail.ledger import Told
 from flagtrail.limit import Allowance, Limiter
 
 LATER = 60.0  # seconds until a limit starts afresh: longer than any test takes
@@ -194,6 +195,51 @@ def test_a_shorter_hold_does_not_end_a_longer_one() -> None:
     limiter.hold(LATER)
     limiter.hold(0.01)
     assert let_through(limiter, 3) == 0
+
+
+def test_nobody_waits_for_a_hold_that_takes_long() -> None:
+    limiter = spent(Limiter(), Allowance("all", remaining=0, resets_in=0.5))
+    answers: list[bool] = []
+    waiting = threading.Thread(target=lambda: answers.append(limiter.acquire()))
+    waiting.start()
+    settle(limiter, [waiting])
+    limiter.hold(10 * LATER)
+    waiting.join(SOON)
+    assert answers == [False], "not even who waits already for something else"
+    assert not limiter.acquire()
+    assert not limiter.closed
+
+
+class Book:
+    """A ledger that lets all through, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self.holds: list[float] = []
+
+    def take(self, route: str, reserve: float, spare: float) -> float:
+        return 0.0
+
+    def learn(self, told: list[Told]) -> None:
+        self.told += told
+
+    def hold(self, seconds: float) -> None:
+        self.holds.append(seconds)
+
+
+def test_others_hear_nothing_of_a_window_that_is_over_and_all_of_a_refusal() -> None:
+    book = Book()
+    limiter = spent(Limiter(ledger=book), Allowance("all", 9, 10, 20.0, resets_at=2000.0))
+    spent(limiter, Allowance("all", 0, 10, 10.0, resets_at=1990.0))
+    assert [(one.remaining, one.window) for one in book.told] == [(9, 2000.0)]
+    spent(limiter := Limiter(ledger=book), Allowance("all", 0, 10, 0.05, resets_at=1000.0))
+    spent(limiter)
+    assert (book.told[-1].remaining, book.told[-1].window) == (9, None), (
+        "an answer that says nothing ended the finding out"
+    )
+    limiter.hold(0.0)
+    limiter.hold(3.0)
+    assert book.holds == [3.0]
 
 
 def test_a_pause_lasts_as_long_as_asked() -> None:

@@ -89,6 +89,8 @@ def test_a_mistake_is_one_line_when_the_config_is_read(write: Write, text: str, 
         (SINK.replace("SLACK", "HTTP"), ["sink 'ops': url: it would be sent unencrypted; write https://"]),
         (SINK.replace("SLACK", "NOTHING"), ["sink 'ops': url: environment variable NOTHING is not set or empty"]),
         (SINK + 'give_up = "1s"', ["sink 'ops': give_up: must be at least 1m"]),
+        ('[[sink]]\nname = "ops"\nkind = "email"\nhost = "x"\nsender = "a@x.test"\nto = "b@x.test"\nusername = "me"',
+         ["sink 'ops': it: username and password go together"]),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_sink_is_told_when_it_is_used_and_its_secret_is_not(

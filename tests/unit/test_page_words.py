@@ -6,7 +6,7 @@ import pytest
 
 from flagtrail.event import Action
 from flagtrail.exports.columns import COLUMNS
-from flagtrail.sentence import PHRASES, sentence, tidy
+from flagtrail.sentence import PHRASES, sentence, tidy, together
 from flagtrail.web.page.difference import differences, json_lines, text_parts
 from flagtrail.web.page.quoting import as_markdown
 from tests.serving import event
@@ -52,6 +52,36 @@ def row(**values: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_a_change_is_an_english_sentence(values: dict[str, Any], said: str) -> None:
     assert str(sentence(row(**values))) == said
+
+
+def test_several_changes_are_told_as_one_by_what_was_changed() -> None:
+    def told(*keys: str) -> str | None:
+        rows = [row(action="targeting_changed", object_key=key, environment="test") for key in keys]
+        said = together(rows)
+        return said and str(said)
+
+    assert told("a", "b", "c") == "Ada Lovelace changed the targeting of 3 flags in test"
+    assert told("a", "b", "a", "b") == "Ada Lovelace changed the targeting of 2 flags (4 changes) in test"
+    assert told("a", "a", "a") is None, "it is one flag, whatever was done to it how often"
+
+
+def test_several_changes_are_told_with_their_projects_where_these_are_several() -> None:
+    def told(*projects: str | None, environment: str | None = "test") -> str:
+        rows = [
+            row(
+                action="archived",
+                object_key="a",
+                project=key,
+                project_name=key and key.title(),
+                environment=environment,
+            )
+            for key in projects
+        ]
+        return str(together(rows))
+
+    assert told("web", "app", "app", "api") == "Ada Lovelace archived 3 flags (4 changes) in test of Web, App and Api"
+    assert told("web", None, environment=None) == "Ada Lovelace archived 2 flags in Web and no project"
+    assert told(*"abcdefg") == "Ada Lovelace archived 7 flags in test of 7 projects"
 
 
 def test_every_verb_has_a_phrase() -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from croniter import croniter
+from sqlalchemy import create_engine
 
 from flagtrail.connector import Stream
 from flagtrail.plan import PAGES, Job, portion, remainder
@@ -14,7 +15,7 @@ from flagtrail.store import SourceState
 from flagtrail.window import Window
 from flagtrail.workers.planning import STEPS, cron, is_due, step
 from flagtrail.workers.queue import LONGEST as LONGEST_NAME
-from flagtrail.workers.queue import Priority, queue_of
+from flagtrail.workers.queue import Priority, pool_args, queue_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -51,6 +52,14 @@ def test_names_of_queues_are_short_and_differ() -> None:
     names = {queue_of(name, priority) for name in [*long, "acme"] for priority in Priority}
     assert len(names) == 6, "what is new has a queue of its own"
     assert max(map(len, names)) <= LONGEST_NAME + 1
+
+
+def test_the_queue_connects_as_the_store_does_whatever_its_address() -> None:
+    engine = create_engine("postgresql+psycopg://u:a%20%2Bb@/trail?host=one:5432&host=two:5433")
+    told = pool_args(engine, "queue")["kwargs"]
+    assert (told["user"], told["password"], told["dbname"]) == ("u", "a +b", "trail")
+    assert (told["host"], told["port"]) == ("one,two", "5432,5433")
+    assert "search_path=queue" in told["options"]
 
 
 def test_much_is_cut_into_portions_that_lose_nothing() -> None:

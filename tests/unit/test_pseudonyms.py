@@ -1,5 +1,6 @@
 """What a forgotten person went by is known wherever it stands, and nothing else is taken for it."""
 
+from time import process_time
 from typing import Any
 
 import pytest
@@ -55,6 +56,7 @@ def test_texts(text: str, told: str) -> None:
          {"email": "al@other.example", "firstName": "Ada", "lastName": "Lovelace", "name": "Ada Lovelace"}),
         ({"maintainerId": "5f0c1e77", "name": "checkout"}, {"maintainerId": ADA, "name": "checkout"}),
         ({"ada.lovelace@acme.example": [1, None, {"name": "ada"}]}, {ADA: [1, None, {"name": ADA}]}),
+        ({"ada.lovelace@acme.example": 1, "Ada Lovelace": 2, "x": 3}, {ADA: 2, f"{ADA} (2)": 1, "x": 3}),
         ({"tags": ["ada"], "value": "ada"}, {"tags": ["ada"], "value": "ada"}),
     ],
 )  # fmt: skip
@@ -77,6 +79,13 @@ def test_whoever_acted_goes_by_the_pseudonym_in_all_columns() -> None:
     for other in ("al@other.example", "not-ada.lovelace@acme.example", "ada.lovelace@other.example"):
         assert KNOWN.columns(row(actor_email=other, actor_name="Ada Lovelace")) == {}
     assert KNOWN.columns(row(object_key="ada", object_name="x", summary="ada did")) == {"object_key": ADA}
+
+
+def test_a_long_text_is_looked_through_in_one_go() -> None:
+    long = "x" * 100_000
+    begun = process_time()
+    assert KNOWN.text(f"{long} ada.lovelace@acme.example {long}") == f"{long} {ADA} {long}"
+    assert process_time() - begun < 3, "each letter was looked at from every other before it"
 
 
 def test_an_identity_without_a_word_is_refused() -> None:

@@ -32,6 +32,7 @@ from flagtrail.event import to_json
 from flagtrail.language import parse
 from flagtrail.people import People
 from flagtrail.query import Query, QueryError, check_known, cursor_of, expanded, place_of
+from flagtrail.share import percent
 from flagtrail.store import Store
 from flagtrail.window import iso
 
@@ -208,4 +209,4 @@ def _stream(each: StreamAnswer) -> dict[str, Any]:
 
 def _stream_line(each: StreamAnswer) -> str:
     name = quoted(f"{each.state.source} {each.state.stream}", 120)
-    return f"{name}: {int(each.share * 1000) / 10:g} % covered, {len(each.gaps)} gaps"
+    return f"{name}: {percent(each.share)} covered, {len(each.gaps)} gaps"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flagtrail.completeness import Completeness
+from flagtrail.share import percent
 from flagtrail.window import iso
 
 NAMED = 10  # failing sources
@@ -40,10 +41,12 @@ def said(told: Completeness) -> str:
         why += [f"{told.differing} windows differ from the vendor"] if told.differing else []
         why += [f"could not be read last: {', '.join(told.failing[:NAMED])}"] if told.failing else []
         why += [f"nothing is read since {iso(told.settled_until)}"] if told.is_stale and told.settled_until else []
-        share = f"{int(told.covered_share * 1000) / 10:g} % of the asked time is covered"
+        share = f"{percent(told.covered_share)} of the asked time is covered"
         return (
             f"NOT COMPLETE: changes may be missing here ({'; '.join([*why, share])}); the tool completeness tells more."
         )
-    before = ", before that nothing was asked for" if told.since is None or whole[-1].since > told.since else ""
+    deleted = f", what is older than {iso(told.kept_since)} was deleted here" if told.kept_since else ""
+    lies_before = told.since is None or whole[-1].since > told.since
+    before = (deleted or ", before that nothing was asked for") if lies_before else ""
     after = "; what is younger than that is not all here yet" if whole[-1].until < told.asked.until else ""
     return f"{known[0].upper()}{known[1:]}{before}{after}."

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -44,7 +45,14 @@ def into_a_pipe(command: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
+    run.__doc__ = _in_paragraphs(command.__doc__ or "")
     return run
+
+
+def _in_paragraphs(text: str) -> str:
+    """Return a docstring with each paragraph on one line, so that help breaks lines by the terminal's width alone."""
+    parts = cleandoc(text).split("\n\n")
+    return "\n\n".join(part if part.startswith(" ") else " ".join(part.split()) for part in parts)
 
 
 for each in COMMANDS:

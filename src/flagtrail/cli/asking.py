@@ -17,7 +17,6 @@ from flagtrail.cli.showing import (
     dumps,
     local,
     out,
-    percent,
     plain,
     plain_table,
     print_json,
@@ -35,6 +34,7 @@ from flagtrail.language import parse
 from flagtrail.people import People
 from flagtrail.query import Counted, Query, QueryError, check_known, count, cursor_of, event, expanded, place_of
 from flagtrail.query import events as find_events
+from flagtrail.share import percent
 from flagtrail.store import Store
 
 FLAGS = {
@@ -224,7 +224,8 @@ def trust(told: Completeness) -> str:
         asked = f"; {percent(told.covered_share)} of {_asked_time(told)} is covered" if count else ""
         until = told.settled_until
         stale = f", nothing is read since {local(until)}" if told.is_stale and until else ""
-        here = f"not everything is here{names}: {told.gaps} gaps in {count} streams{differ}{stale}{asked}"
+        gaps = "" if stale and not told.gaps else f", {told.gaps} gaps in {count} streams"
+        here = f"not everything is here{names}: {(gaps + differ + stale).removeprefix(', ')}{asked}"
         return f"{here}; `flagtrail status` tells"
     newest = whole[-1]
     lies_before = told.since is None or newest.since > told.since

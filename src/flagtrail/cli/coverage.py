@@ -15,7 +15,6 @@ from flagtrail.cli.showing import (
     counted,
     local,
     out,
-    percent,
     plain,
     plain_table,
     print_json,
@@ -27,6 +26,7 @@ from flagtrail.event import Action
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
 from flagtrail.query import Query, check_known
 from flagtrail.quiet import LONGEST
+from flagtrail.share import percent
 from flagtrail.status import StreamStatus
 from flagtrail.status import status as find_status
 from flagtrail.status_json import is_quiet, status_as_json
@@ -87,7 +87,7 @@ def _print_source(look: SourceState, streams: list[StreamStatus]) -> None:
 
 def _kept_lines(streams: list[StreamStatus]) -> Iterator[Text]:
     """Yield a line about what was deleted here as too old."""
-    kept_since = max((stream.state.kept_since for stream in streams if stream.state.kept_since), default=None)
+    kept_since = max((stream.kept_since for stream in streams if stream.kept_since), default=None)
     if kept_since:
         yield Text(f"  kept since {local(kept_since)}: what is older was deleted here, as configured", style="dim")
 

@@ -22,6 +22,7 @@ from flagtrail.cli.reloading import Reloading
 from flagtrail.cli.showing import out, plain_table, print_json, say_errors
 from flagtrail.config import Config, config_path, lake_path, load, store_url
 from flagtrail.errors import ConfigError, SourceError
+from flagtrail.lake.settings import LakeSettings
 from flagtrail.nudges import Nudges
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
@@ -98,11 +99,15 @@ def worker(config: Path | None, source: list[str] | None, listen: str | None) ->
     except ValueError as error:
         raise ConfigError(f"--listen: {error}") from None
     serve = settings.serve.model_copy(update={"enabled": listen is not None, "listen": address})
-    _daemon(settings.model_copy(update={"serve": serve, "sink": []}), config, source)
+    only = {"serve": serve, "sink": [], "lake": LakeSettings()}
+    _daemon(settings.model_copy(update=only), config, source, written=settings)
 
 
-def _daemon(settings: Config, config: Path | None, source: list[str] | None) -> None:
-    """Read sources until told to end, and serve and tell beside that what the settings ask for."""
+def _daemon(settings: Config, config: Path | None, source: list[str] | None, written: Config | None = None) -> None:
+    """Read sources until told to end, and serve and tell beside that what the settings ask for.
+
+    `written` is the config as it stands in the file, where that asks for more.
+    """
     from flagtrail.daemon import Daemon  # with a scheduler, which nothing else needs
 
     engine = _engine(settings.engine)
@@ -114,7 +119,7 @@ def _daemon(settings: Config, config: Path | None, source: list[str] | None) -> 
     pulse = Pulse(settings.run.stuck)
     with Store(url) as store, _traces(settings.telemetry.endpoint), ExitStack() as ending:
         notices = _notices(url, settings)
-        reloading = Reloading(settings, config, source)
+        reloading = Reloading(written or settings, config, source)
         after = notices.heard if notices else None
         daemon = Daemon(
             sources, store, after=after, ending=ending.close, reread=reloading.reread, pulse=pulse, engine=engine

@@ -83,11 +83,6 @@ def zone() -> str:
     return f"{now:%Z (UTC%z)}" if now.utcoffset() else "UTC"
 
 
-def percent(share: float) -> str:
-    """Return a share for people, never rounded up to the whole."""
-    return f"{int(share * 1000) / 10:g} %"
-
-
 def dumps(value: Any) -> str:
     """Return JSON with instants in UTC."""
     from flagtrail.event import to_json  # messages and tables do without it

@@ -22,6 +22,7 @@ from flagtrail.exports.columns import COLUMNS, DOCUMENTS, INSTANTS
 from flagtrail.fields import like
 from flagtrail.histogram import Counted, Counts, counted_by, dimension
 from flagtrail.lake import standing
+from flagtrail.lake.change import quoted
 from flagtrail.lake.conditions import meets
 from flagtrail.lake.events import LAKE, NAMES, month_of, schema
 from flagtrail.lake.table import MISSING, DeltaTable, File, shown
@@ -32,6 +33,7 @@ from flagtrail.window import EPOCH
 from flagtrail.words import has_words
 
 ROWS = 2000  # at a time
+PATTERNS = "*?="  # signs in a path that DuckDB reads as a pattern, or as the name and value of a column
 MORE = 2  # times as many months are read at once, as long as there were too few events in those before
 SHOWN = tuple(column.name for column in EVENT.c)
 _DIALECT: Any = PGDialect(paramstyle="qmark")  # type: ignore[no-untyped-call]  # DuckDB takes PostgreSQL's SQL
@@ -44,13 +46,23 @@ class Asking:
     def __init__(self, tables: Sequence[DeltaTable]) -> None:
         """Open the lake, whose tables are those of events and of coverage; raises LakeError, ConfigError."""
         self._events, self._coverage = tables
+        here = shown(self._events.uri)
         if not self._events.exists():
-            raise ConfigError(f"there is no lake at {self._events.uri} yet; `flagtrail lake` makes one")
-        found = standing.standing_from(self._coverage.rows())  # before the files: it claims no more than is in them
-        if found is None:
-            raise ConfigError(f"the lake at {self._events.uri} was not built yet; `flagtrail lake` does it")
-        self.standing = found
-        self.files = self._events.files()
+            raise ConfigError(f"there is no lake at {here} yet; `flagtrail lake` makes one")
+        while True:
+            claimed = self._coverage.version()
+            found = standing.standing_from(self._coverage.rows())  # before the files: it claims no more than they hold
+            if found is None:
+                raise ConfigError(f"the lake at {here} was not built yet; `flagtrail lake` does it")
+            self.standing, self._version = found, self._events.version()
+            self.files = self._events.files(self._version)
+            if self._coverage.version() == claimed:  # else a claim may have been taken back, and events deleted since
+                return
+
+    @property
+    def _through_arrow(self) -> bool:
+        """Whether Arrow reads the files: an object store's, and those on a path that DuckDB takes for a pattern."""
+        return "://" in self._events.uri or any(sign in self._events.uri for sign in PATTERNS)
 
     @cached_property
     def _engine(self) -> Any:
@@ -62,8 +74,8 @@ class Asking:
         engine = duckdb.connect(":memory:", config=alone)
         engine.execute("SET TimeZone = 'UTC'")
         engine.create_function("has_words", has_words, ["VARCHAR", "VARCHAR"], "BOOLEAN")
-        if "://" in self._events.uri:  # Arrow reads any object store with what the table was opened by
-            engine.register("whole", self._events.dataset())
+        if self._through_arrow:  # which has what the table was opened by
+            engine.register("whole", self._events.dataset(self._version))
         return engine
 
     def __enter__(self) -> Self:
@@ -121,7 +133,7 @@ class Asking:
         if bucket:
             seconds = round(bucket.total_seconds())
             group.insert(0, literal_column(f"CAST(floor(epoch(occurred_at) / {seconds}) AS BIGINT)").label("place"))
-        statement = select(*group, sql.count().label("events")).where(*meets(query))
+        statement = select(*group, sql.count().label("events")).select_from(LAKE).where(*meets(query))
         counts: Counts = Counter()
         for row in self._rows(statement.group_by(*group), self._files(query)):
             *key, number = row.values()
@@ -172,11 +184,11 @@ class Asking:
 
     def _look_at(self, files: Sequence[File]) -> None:
         """Let `event` be what stands in some files."""
-        if "://" in self._events.uri:
-            months = ", ".join(sorted({f"'{file.month}'" for file in files}))
+        if self._through_arrow:
+            months = ", ".join(sorted({quoted(file.month) for file in files}))
             source = f"SELECT * FROM whole WHERE month IN ({months})"  # noqa: S608
         else:
-            uris = ", ".join("'" + file.uri.replace("'", "''") + "'" for file in files)
+            uris = ", ".join(quoted(file.uri) for file in files)
             types = "{'vendor': VARCHAR, 'month': VARCHAR}"
             source = f"SELECT * FROM read_parquet([{uris}], hive_partitioning = true, hive_types = {types})"  # noqa: S608
         if not files:
@@ -201,9 +213,10 @@ class Asking:
         try:
             yield
         except (duckdb.Error, OSError) as error:
-            told = " ".join(str(error).split())[:300]
+            told = self._events.told(error)
             raise LakeError(
-                f"lake {shown(self._events.uri)}: {told}; `flagtrail lake --check` compares it, --rebuild makes it anew"
+                f"lake {shown(self._events.uri)}: {told}; ask again, in case it was just written anew; `flagtrail lake "
+                "--check` compares it, --rebuild makes it anew"
             ) from None
 
 

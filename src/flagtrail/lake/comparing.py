@@ -10,11 +10,13 @@ from sqlalchemy import not_
 
 from flagtrail.bulk import among
 from flagtrail.database import guarded
+from flagtrail.errors import ConfigError
 from flagtrail.lake import events, feed
 from flagtrail.lake.asking import Asking
 from flagtrail.lake.change import Change
 from flagtrail.lake.keeping import Keeper
 from flagtrail.lake.lock import alone_with_the_lake
+from flagtrail.lake.table import shown
 from flagtrail.query import reading
 from flagtrail.schema import EVENT
 
@@ -47,7 +49,10 @@ class Comparison(NamedTuple):
 
 
 def compare(keeper: Keeper) -> Comparison:
-    """Return what differs between the lake and its database; raises LakeError, StoreError."""
+    """Return what differs between the lake and its database; raises LakeError, StoreError.
+
+    Raises ConfigError when it is no lake of this database.
+    """
     store, lake, watch = keeper.store, keeper.lake, keeper.watch
     with (
         alone_with_the_lake(store, watch.waiting),
@@ -55,6 +60,8 @@ def compare(keeper: Keeper) -> Comparison:
         reading(store) as connection,
         Asking(lake) as asking,
     ):
+        if not feed.is_kept(connection) or lake.events.id() != feed.state(store).table_id:
+            raise ConfigError(f"{shown(lake.events.uri)} is no lake that is kept of this database")
         waiting = feed.notes(connection, EVERYTHING, limit=None)
         concerned = Change(connection, waiting).numbers
         here: dict[Place, Part] = {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from math import inf
 from typing import Any
 
 from sqlalchemy import (
@@ -14,26 +13,19 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    false,
     func,
     literal,
     literal_column,
-    not_,
     or_,
 )
 
-from flagtrail.conditions import joined_texts, one_of
+from flagtrail.conditions import in_state, inside, joined_texts, lacks, one_of
 from flagtrail.impact import NUMBER, Range, parse_range
 from flagtrail.lake.events import LAKE
 from flagtrail.question import TEXT, Query, place_of
 from flagtrail.window import iso
 from flagtrail.words import spelled
 
-STATE = {
-    "vanished": LAKE.c.vanished_at.is_not(None),
-    "provisional": LAKE.c.provisional,
-    "truncated": LAKE.c.truncated,
-}
 HAS = {"comment": LAKE.c.comment != "", "impact": LAKE.c.impact.is_not(None)}
 
 
@@ -43,11 +35,11 @@ def meets(query: Query) -> Iterator[ColumnElement[bool]]:
     for name, values in query.wanted.items():
         yield _is_any(name, values)
     for name, values in query.unwanted.items():
-        yield not_(func.coalesce(_is_any(name, values), false()))
+        yield lacks(_is_any(name, values))
     if query.text:
         yield _has_text(query.text)
     if not query.linked:
-        yield not_(LAKE.c.linked)
+        yield ~LAKE.c.linked
 
 
 def _span(query: Query) -> Iterator[ColumnElement[bool]]:
@@ -74,7 +66,7 @@ def _is_any(name: str, values: Iterable[str]) -> ColumnElement[bool]:
     if name == TEXT:
         return or_(*map(_has_text, values))
     if name == "is":
-        return or_(*(STATE[value] for value in values))
+        return in_state(LAKE, values)
     if name == "has":
         return or_(*(HAS[value] for value in values))
     if name == "impact":
@@ -85,12 +77,7 @@ def _is_any(name: str, values: Iterable[str]) -> ColumnElement[bool]:
 def _measured(numbers: Range) -> ColumnElement[bool]:
     """Return the condition that the number of an impact lies in a range."""
     number: ColumnElement[Any] = literal_column(f"({NUMBER['duckdb'].format('')})", Float)
-    found = []
-    if numbers.low > -inf:
-        found.append(number >= numbers.low if numbers.from_low else number > numbers.low)
-    if numbers.high < inf:
-        found.append(number <= numbers.high if numbers.to_high else number < numbers.high)
-    return and_(*found) if found else number.is_not(None)
+    return inside(number, numbers, numbers.low, numbers.high)
 
 
 def _has_text(text: str) -> ColumnElement[bool]:
@@ -99,4 +86,4 @@ def _has_text(text: str) -> ColumnElement[bool]:
     letters = [word for word in spelled(text).replace('"', " ").split() if word.isascii()]
     near = [func.contains(func.lower(joined), word) for word in letters]
     decides = func.has_words(joined, text, type_=Boolean)
-    return case((and_(*near), decides), else_=false()) if near else decides == literal(value=True)
+    return case((and_(*near), decides), else_=literal(value=False)) if near else decides == literal(value=True)

@@ -56,6 +56,7 @@ CHANGE = Table(
 BEGINNING = ""  # a month before all others
 ALL = -1  # the number that stands for every event: the whole table was emptied at once
 NAMES = ("lake_inserted", "lake_updated", "lake_deleted")
+EMPTIED = "lake_emptied"  # one more, where a table can be emptied at once
 SQLITE = (
     """CREATE TRIGGER lake_inserted AFTER INSERT ON event BEGIN
     INSERT INTO lake_change (number) VALUES (NEW.number); END""",
@@ -165,15 +166,24 @@ def _is_noting(connection: Connection) -> bool:
         if connection.dialect.name == "sqlite"
         else "SELECT tgname FROM pg_trigger WHERE tgrelid = 'event'::regclass AND tgenabled IN ('O', 'A')"
     )
-    return set(NAMES) <= set(connection.exec_driver_sql(known).scalars())
+    wanted = {*NAMES} if connection.dialect.name == "sqlite" else {*NAMES, EMPTIED}
+    return wanted <= set(connection.exec_driver_sql(known).scalars())
 
 
 def _drop(connection: Connection) -> None:
     sqlite = connection.dialect.name == "sqlite"
-    for name in (*NAMES, "lake_emptied"):
+    for name in (*NAMES, EMPTIED):
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}" + ("" if sqlite else " ON event"))
     if not sqlite:
         connection.exec_driver_sql("DROP FUNCTION IF EXISTS lake_noted")
+
+
+def waiting(store: Store) -> int:
+    """Return how many changes the lake does not follow yet; 0 where none is kept."""
+    with guarded(store.shown), store.engine.connect() as connection:
+        if not (is_kept(connection) and inspect(connection).has_table(CHANGE.name)):
+            return 0
+        return connection.execute(select(func.count()).select_from(CHANGE)).scalar_one()
 
 
 def state(store: Store) -> State:

@@ -6,7 +6,7 @@ anywhere is followed by one that begins where the notes say. A note is let go af
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from flagtrail.lake.change import Change, quoted
 from flagtrail.lake.feed import Note, State
 from flagtrail.lake.lock import alone_with_the_lake
 from flagtrail.lake.settings import LakeSettings
-from flagtrail.lake.table import DeltaTable
+from flagtrail.lake.table import DeltaTable, shown
 from flagtrail.query import reading
 from flagtrail.schema import EVENT, FORGOTTEN
 from flagtrail.store import Store
@@ -80,6 +80,7 @@ class Keeper:
     settings: LakeSettings
     watch: Watch = field(default_factory=Watch)
     report: Report = field(default_factory=Report)
+    _hold: Callable[[], object] = field(init=False, repr=False)
 
     def follow(self, *, rebuild: bool = False) -> Report:
         """Let the lake hold what the database does, and return what was done; raises LakeError, StoreError.
@@ -87,9 +88,10 @@ class Keeper:
         `rebuild` makes it anew. Raises ConfigError when there is another lake, or it lies elsewhere.
         """
         began = time.monotonic()
-        with alone_with_the_lake(self.store, self.watch.waiting):
+        with alone_with_the_lake(self.store, self.watch.waiting) as self._hold:
             noted = feed.begin(self.store)
             self.report.why_built = self._prepare(feed.state(self.store), noted=noted, rebuild=rebuild)
+            acts = self._acts_of_forgetting()  # before any note is read: who is forgotten later is in these files still
             now = standing.standing_of(self.store)  # before any event of it is read
             before = standing.standing_from(self.lake.coverage.rows())
             if feed.state(self.store).building is not None:
@@ -98,31 +100,32 @@ class Keeper:
             elif less := standing.narrowed(now, before):
                 self._tell(less)
             if self._drain() and not self.watch.ending():
-                self._tell(now)
+                # What was deleted meanwhile is claimed no more, and nothing that was stored meanwhile yet.
+                less = standing.narrowed(standing.standing_of(self.store), now)
+                self._tell(less._replace(as_of=now.as_of) if less else now)
                 self._compact()
-                self._let_go()
+                self._let_go(acts)
         self._sum_up(began, now.as_of)
         return self.report
 
     def _prepare(self, state: State, *, noted: bool, rebuild: bool) -> str | None:
         """Have two tables that are this database's, and return why the lake is to be built; None: it is, or goes on."""
-        tables = ((self.lake.events, events.schema(), events.PARTITIONS),
-                  (self.lake.coverage, standing.schema(), ()))  # fmt: skip
+        here, other = shown(self.lake.events.uri), self._has_other_columns()
         there = self.lake.events.exists()
         own = there and self.lake.events.id() == state.table_id
-        if there and not own and not rebuild and self.lake.events.version() > 0:
+        if there and not own and not rebuild and (self.lake.events.version() > 0 or self.lake.events.files()):
             raise ConfigError(
-                f"{self.lake.events.uri} holds a lake of another database, or one that was given up: name another "
-                "path, or say --rebuild to replace it"
+                f"{here} holds a lake of another database, or one that was given up: name another path, or say "
+                "--rebuild to replace it"
             )
         if state.table_id and not own and not rebuild:
             raise ConfigError(
-                f"this database keeps its lake elsewhere than at {self.lake.events.uri}, or it is gone: name that "
-                "path, or say --rebuild to make it here"
+                f"this database keeps its lake elsewhere than at {here}, or it is gone: name that path, or say "
+                "--rebuild to make it here"
             )
-        for table, schema, partitions in tables:
-            if not table.exists():
-                table.create(schema, partitions)
+        for table, schema, partitions in self._tables():
+            if other or not table.exists():
+                table.create(schema, partitions, anew=other)
         followed = self.lake.events.followed()
         why = None
         if rebuild:
@@ -131,12 +134,27 @@ class Keeper:
             why = "it was not there"
         elif not noted:
             why = "changes were not noted any more: the table of events was made anew, or the triggers were taken away"
+        elif other:
+            why = "it had other columns than this flagtrail writes"
         elif not state.done <= followed <= state.tried:
             why = "it follows another state of the database, such as one before a backup was restored"
         told: dict[str, Any] = {"tried": max(state.tried, followed), "done": followed if why else state.done}
         told |= {"building": feed.BEGINNING} if why else {}
         feed.note(self.store, table_id=self.lake.events.id(), **told)
         return why
+
+    def _tables(self) -> Sequence[tuple[DeltaTable, Any, Sequence[str]]]:
+        """Return the tables with their columns and partitions; what is claimed is made anew before the events are."""
+        return ((self.lake.coverage, standing.schema(), ()),
+                (self.lake.events, events.schema(), events.PARTITIONS))  # fmt: skip
+
+    def _has_other_columns(self) -> bool:
+        """Return whether another version wrote what is there; raises ConfigError when somebody else did."""
+        other = [t for t, schema, _ in self._tables() if t.exists() and t.columns() != set(schema.names)]
+        for table in other:
+            if not table.is_ours():
+                raise ConfigError(f"{shown(table.uri)} holds what flagtrail has not written: name another path")
+        return bool(other)
 
     def _write(self, batches: Iterable[Any], predicate: str, consumed: Sequence[int] = (), **values: Any) -> None:
         """Replace what meets a predicate, and note that it was done; what is noted before says that it was begun."""
@@ -145,6 +163,7 @@ class Keeper:
         self._end_write(number, consumed, **values)
 
     def _begin_write(self) -> int:
+        self._hold()  # or else what was read before may be older than what another process has written
         number = feed.state(self.store).tried + 1
         feed.note(self.store, tried=number)
         return number
@@ -174,7 +193,8 @@ class Keeper:
         for month in months:
             if self.watch.ending():
                 return
-            self._write_month(month, total, building=month)
+            with guarded(self.store.shown), reading(self.store) as connection:
+                self._write_month(connection, month, total, building=month)
             self.report.built += 1
         left = {file.month for file in self.lake.events.files()} - set(every)
         number = self._begin_write()
@@ -182,10 +202,9 @@ class Keeper:
             self.lake.events.delete(f"month IN ({', '.join(map(quoted, sorted(left)))})", number)
         self._end_write(number, building=None)
 
-    def _write_month(self, month: str, total: int | None, **values: Any) -> None:
-        with guarded(self.store.shown), reading(self.store) as connection:
-            batches = events.read(connection, events.in_month(month))
-            self._write(self._moving(month, batches, total), f"month = {quoted(month)}", **values)
+    def _write_month(self, connection: Connection, month: str, total: int | None, **values: Any) -> None:
+        batches = events.read(connection, events.in_month(month))
+        self._write(self._moving(month, batches, total), f"month = {quoted(month)}", **values)
 
     def _moving(self, what: str, batches: Iterable[Any], total: int | None) -> Iterable[Any]:
         for batch in batches:
@@ -217,8 +236,8 @@ class Keeper:
             change = Change(connection, notes)
         if change.months:
             self._write(events.read(connection, change.which()), change.predicate())
-        for month in sorted(change.crowded):
-            self._write_month(month, None)
+        for month in sorted(change.crowded):  # as it was for the others: what moved since would be in no month
+            self._write_month(connection, month, None)
         feed.note(self.store, consumed=[note.position for note in notes])
         self.report.changes += len(notes)
 
@@ -229,12 +248,15 @@ class Keeper:
             if count >= self.settings.compact:
                 self.report.compacted += self.lake.events.compact(vendor, month)
 
-    def _let_go(self) -> None:
-        """Delete files that are no part of the lake any more; at once when they may name somebody who is forgotten."""
-        state, now = feed.state(self.store), datetime.now(UTC)
+    def _acts_of_forgetting(self) -> int:
+        """Return how often somebody was forgotten."""
         with guarded(self.store.shown), self.store.engine.connect() as connection:
             finished = FORGOTTEN.c.finished_at.is_not(None)
-            acts = connection.execute(select(func.count()).select_from(FORGOTTEN).where(finished)).scalar() or 0
+            return connection.execute(select(func.count()).select_from(FORGOTTEN).where(finished)).scalar() or 0
+
+    def _let_go(self, acts: int) -> None:
+        """Delete files that are no part of the lake any more; at once when they may name somebody who is forgotten."""
+        state, now = feed.state(self.store), datetime.now(UTC)
         if acts == state.forgotten and state.vacuumed_at and now - state.vacuumed_at < DAILY:
             return
         older = self.settings.vacuum if acts == state.forgotten else timedelta(0)

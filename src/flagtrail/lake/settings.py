@@ -9,7 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from flagtrail.secret import fetched
 from flagtrail.when import parse_span
 
-SECRET = ("secret", "password", "token", "account_key", "sas", "service_account_key", "credential")  # parts of names
+# Parts of the names of options.
+SECRET = ("secret", "password", "token", "account_key", "access_key", "master_key", "customer_key", "sas", "credential")
+OPEN = ("_id", "_file", "_uri")  # ends of names that tell whose a secret is, or where, and are none
 
 
 def _span(value: Any) -> Any:
@@ -21,7 +23,7 @@ Span = Annotated[timedelta, BeforeValidator(_span)]
 
 def is_secret(name: str) -> bool:
     """Return whether an option of an object store is one that nobody else may see, by its name."""
-    return any(part in name.lower() for part in SECRET)
+    return any(part in name.lower() for part in SECRET) and not name.lower().endswith(OPEN)
 
 
 class LakeSettings(BaseModel):

@@ -52,8 +52,11 @@ class DeltaTable:
             return False
         return True
 
-    def create(self, schema: Any, partitions: Sequence[str]) -> None:
-        """Make the table, without a row; raises LakeError."""
+    def create(self, schema: Any, partitions: Sequence[str], *, anew: bool = False) -> None:
+        """Make the table, without a row; raises LakeError.
+
+        `anew` lets it take the place of one that is there.
+        """
         if "://" not in self.uri:
             with self._guarded():
                 Path(self.uri).mkdir(parents=True, exist_ok=True)
@@ -62,12 +65,23 @@ class DeltaTable:
                 self.uri, schema, partition_by=list(partitions) or None,
                 configuration={STATED: self.stated, **OFTEN},
                 storage_options=self.options or None,
+                mode="overwrite" if anew else "error",
             )  # fmt: skip
 
     def id(self) -> str:
         """Return the name that the table has for ever; raises LakeError."""
         with self._opened() as table:
             return str(table.metadata().id)
+
+    def columns(self) -> set[str]:
+        """Return the names of its columns; raises LakeError."""
+        with self._opened() as table:
+            return {column.name for column in table.schema().fields}
+
+    def is_ours(self) -> bool:
+        """Return whether flagtrail has ever written it; raises LakeError."""
+        with self._opened() as table:
+            return table.transaction_version(APP) is not None
 
     def version(self) -> int:
         """Return the number of its last write; raises LakeError."""
@@ -101,17 +115,16 @@ class DeltaTable:
         with self._opened() as table, self._guarded() as delta:
             table.delete(predicate, commit_properties=_follows(delta, follows))
 
-    def files(self) -> list[File]:
-        """Return the files that the table is made of now; raises LakeError."""
+    def files(self, version: int | None = None) -> list[File]:
+        """Return the files that the table is made of now, or was after a write; raises LakeError."""
         import pyarrow as arrow
 
-        with self._opened() as table:
+        with self._opened(version) as table:
             found = arrow.table(table.get_add_actions(flatten=True)).to_pylist()
-            below = len(shortened(self.uri))
-            uris = {unquote(shortened(uri)[below:].lstrip("/")): uri for uri in table.file_uris()}
+        place = self.uri.removeprefix("file://")  # not `file_uris`: it writes signs of a folder's name as a URL does
         return [
             File(
-                uris[unquote(each["path"])],
+                f"{place}/{unquote(each['path'])}",
                 each.get("partition.vendor", ""),
                 each.get("partition.month", ""),
                 each["size_bytes"],
@@ -142,15 +155,15 @@ class DeltaTable:
             found: list[dict[str, Any]] = table.to_pyarrow_table().to_pylist()
             return found
 
-    def dataset(self) -> Any:
-        """Return the table as a dataset of Arrow's, which reads any object store; raises LakeError."""
-        with self._opened() as table:
+    def dataset(self, version: int) -> Any:
+        """Return the table as it was after a write as a dataset of Arrow's, which reads any object store."""
+        with self._opened(version) as table:
             return table.to_pyarrow_dataset()
 
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _opened(self, version: int | None = None) -> Iterator[Any]:
         with self._guarded() as delta:
-            yield delta.DeltaTable(self.uri, storage_options=self.options or None)
+            yield delta.DeltaTable(self.uri, version=version, storage_options=self.options or None)
 
     @contextmanager
     def _guarded(self) -> Iterator[Any]:
@@ -161,10 +174,14 @@ class DeltaTable:
         except delta.exceptions.TableNotFoundError:
             raise _Missing(f"lake {shown(self.uri)}: there is none; `flagtrail lake` makes it") from None
         except (delta.exceptions.DeltaError, OSError, delta.exceptions.SchemaMismatchError) as error:
-            told = " ".join(COLOURS.sub("", str(error)).split())
-            for secret in (value for name, value in self.options.items() if is_secret(name) or "key" in name.lower()):
-                told = told.replace(secret, "***")
-            raise LakeError(f"lake {shown(self.uri)}: {told[:500]}") from None
+            raise LakeError(f"lake {shown(self.uri)}: {self.told(error)}") from None
+
+    def told(self, error: Exception) -> str:
+        """Return what an error says, in one line in which no secret stands."""
+        told = " ".join(COLOURS.sub("", str(error)).split())
+        for secret in (value for name, value in self.options.items() if is_secret(name) or "key" in name.lower()):
+            told = told.replace(secret, "***")
+        return told.replace(self.uri, shown(self.uri))[:500]
 
 
 class _Missing(LakeError):
@@ -195,11 +212,6 @@ def library() -> Any:
     except ImportError:
         raise ConfigError(MISSING) from None
     return deltalake
-
-
-def shortened(uri: str) -> str:
-    """Return where something is without `file://`, which the library writes before some paths."""
-    return uri.removeprefix("file://").rstrip("/")
 
 
 def shown(uri: str) -> str:

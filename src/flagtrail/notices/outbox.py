@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail.database import guarded, writing
+from flagtrail.database import enter, guarded, writing
 from flagtrail.notices.message import Finding
 from flagtrail.schema import FINDING, NOTICE, RULE
 from flagtrail.store import Store
@@ -130,6 +130,8 @@ def tell(
     """
     present = {finding.key: finding for finding in findings}
     with guarded(store.shown), writing(store.engine) as connection:
+        enter(connection)  # before any row is locked
+        persons = store.forgotten(connection)
         connection.execute(select(RULE.c.rule).where(RULE.c.rule == rule).with_for_update())
         mine = select(FINDING.c.key).where(FINDING.c.rule == rule)
         known = set(connection.execute(mine).scalars())
@@ -138,7 +140,8 @@ def tell(
             connection.execute(delete(FINDING).where(FINDING.c.rule == rule, FINDING.c.key.in_(gone)))
         new = [finding for key, finding in present.items() if key not in known]
         _remember(connection, rule, (finding.key for finding in new), now)
-        entries = [Entry(_id(finding, now), finding._asdict()) for finding in new]
+        told = [one._replace(text=persons.text(one.text)) if persons else one for one in new]
+        entries = [Entry(_id(one, now), one._asdict()) for one in told]
         for each in to:
             _put(connection, rule, each._replace(sums_up=False, listed=FINDINGS), "findings", entries, now, due_at)
     return new
@@ -221,6 +224,8 @@ def release(store: Store, notice: Notice) -> None:
 
 def _note(store: Store, mine: ColumnElement[bool], **values: Any) -> None:
     with guarded(store.shown), writing(store.engine) as connection:
+        if values.get("error"):
+            values["error"] = store.unnamed(connection, values["error"])
         connection.execute(update(NOTICE).where(mine).values(values))
 
 

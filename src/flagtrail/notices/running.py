@@ -6,8 +6,9 @@ from datetime import datetime
 
 import structlog
 
-from flagtrail.config import Config, validated
+from flagtrail.config import Config
 from flagtrail.errors import ConfigError, FlagtrailError
+from flagtrail.mistakes import validated
 from flagtrail.notices.collecting import Collector, Rule
 from flagtrail.notices.hours import parse_hours
 from flagtrail.notices.outbox import To

@@ -24,15 +24,14 @@ from flagtrail.api import Api
 from flagtrail.connector import Connector, Hole, Page, Stream, installed
 from flagtrail.errors import AccessDenied, RateLimited, SourceError, Unavailable, UnexpectedResponse
 from flagtrail.event import Record
-from flagtrail.rows import Reading
-from flagtrail.source import AHEAD, Source
+from flagtrail.source import Source
 from flagtrail.store import Store
 from flagtrail.sync import Session
 from flagtrail.testing import faults
+from flagtrail.testing.reading import DAYS, history, newest, read, samples, store_some_pages
 from flagtrail.testing.simulator import Fault, Simulator
-from flagtrail.window import Window, from_ms, merge, subtract, to_ms
+from flagtrail.window import Window, to_ms
 
-DAYS = 40.0
 ALWAYS = 10_000  # times that a lasting fault is played
 
 FAILURES: dict[str, tuple[Fault, type[SourceError]]] = {
@@ -96,7 +95,7 @@ class ConnectorSuite:
     def test_reads_every_page_to_the_end(self, vendor: Simulator, connector: Connector, api: Api) -> None:
         """Everything is read, and it took more than one page."""
         for stream in connector.streams(api):
-            pages, ids = _read(connector, api, stream, _span(vendor))
+            pages, ids = read(connector, api, stream, history(vendor))
             truth = vendor.truth()[stream.name]
             assert ids.keys() == truth.keys(), stream.name
             assert len(truth) <= stream.page or pages > 1
@@ -104,13 +103,13 @@ class ConnectorSuite:
     def test_honours_windows_and_covers_them_whole(self, vendor: Simulator, connector: Connector, api: Api) -> None:
         """Any cutting of time gives the same entries, and each window is covered exactly, holes included."""
         rng = random.Random(5)
-        whole = _span(vendor)
+        whole = history(vendor)
         for stream in list(connector.streams(api))[:3]:
             cuts = sorted({rng.randint(whole.since_ms + 1, whole.until_ms - 1) for _ in range(7)})
             edges = [whole.since_ms, *cuts, whole.until_ms]
             found: set[str] = set()
             for since, until in pairwise(edges):
-                found |= _read(connector, api, stream, Window.of_ms(since, until))[1].keys()
+                found |= read(connector, api, stream, Window.of_ms(since, until))[1].keys()
             assert found == vendor.truth()[stream.name].keys()
 
     def test_claims_only_what_it_has_shown(self, vendor: Simulator, connector: Connector, api: Api) -> None:
@@ -118,7 +117,7 @@ class ConnectorSuite:
         for stream in connector.streams(api):
             truth = vendor.truth()[stream.name]
             seen: set[str] = set()
-            for window in reversed(_span(vendor).pieces(stream.span or timedelta(days=1000))):
+            for window in reversed(history(vendor).pieces(stream.span or timedelta(days=1000))):
                 for page in connector.pages(api, stream, window):
                     seen |= {connector.event(stream, record).vendor_id for record in page.records}
                     claimed = page.covers if isinstance(page, Page) else None
@@ -129,12 +128,12 @@ class ConnectorSuite:
     def test_events_carry_the_vendors_id_and_time(self, vendor: Simulator, connector: Connector, api: Api) -> None:
         """Ids are unique in a stream, and the time is the vendor's own."""
         for stream in connector.streams(api):
-            _, events = _read(connector, api, stream, _span(vendor))
+            _, events = read(connector, api, stream, history(vendor))
             assert {id: to_ms(event.occurred_at) for id, event in events.items()} == vendor.truth()[stream.name]
 
     def test_translation_is_pure(self, vendor: Simulator, connector: Connector, api: Api) -> None:
         """The same record gives the same event, and is left as it was."""
-        for stream, record in _samples(vendor, connector, api):
+        for stream, record in samples(vendor, connector, api):
             before = copy.deepcopy(record)
             first = connector.event(stream, record)
             assert record == before
@@ -142,7 +141,7 @@ class ConnectorSuite:
 
     def test_translation_refuses_no_record(self, vendor: Simulator, connector: Connector, api: Api) -> None:
         """Odd, missing and unknown fields never raise anything, but for an entry without a usable id or time."""
-        for stream, record in _samples(vendor, connector, api):
+        for stream, record in samples(vendor, connector, api):
             assert connector.event(stream, record | {"aFieldOfTomorrow": {"deep": [1]}}).vendor_id
             for key in record:
                 for odd in [*ODD, ...]:
@@ -162,7 +161,7 @@ class ConnectorSuite:
         source = Source("suite", connector, start=timedelta(days=DAYS + 1))
         with Store(f"sqlite:///{tmp_path / 'trail.db'}") as store:
             for stream in connector.streams(api):
-                _store_some_pages(store, source, api, stream, _span(vendor), after)
+                store_some_pages(store, source, api, stream, history(vendor), after)
             with Session(source, store) as session:
                 assert session.fill().errors == []
                 again = session.fill()
@@ -181,7 +180,7 @@ class ConnectorSuite:
             vendor.inject(fault, times=ALWAYS)
             pages: list[Page | Hole] = []
             with pytest.raises(error) as raised:
-                pages.extend(connector.pages(api, stream, _newest(vendor, stream)))
+                pages.extend(connector.pages(api, stream, newest(vendor, stream)))
             vendor.heal()
             assert not pages
             assert "\n" not in str(raised.value)
@@ -192,17 +191,17 @@ class ConnectorSuite:
             stream = next(iter(connector.streams(api)))
             vendor.inject(faults.status(503), times=1)
             vendor.inject(faults.cut(30), times=1)
-            _, ids = _read(connector, api, stream, _newest(vendor, stream))
+            _, ids = read(connector, api, stream, newest(vendor, stream))
             assert ids
 
     def test_an_answer_without_a_date_has_none(self, vendor: Simulator, connector: Connector, api: Api) -> None:
         """Pages carry the vendor's own time, and never another one."""
         stream = next(iter(connector.streams(api)))
-        dates = [page.date for page in connector.pages(api, stream, _newest(vendor, stream)) if isinstance(page, Page)]
+        dates = [page.date for page in connector.pages(api, stream, newest(vendor, stream)) if isinstance(page, Page)]
         assert dates
         assert all(date is not None for date in dates)
         vendor.inject(faults.without_date(), times=ALWAYS)
-        dates = [page.date for page in connector.pages(api, stream, _newest(vendor, stream)) if isinstance(page, Page)]
+        dates = [page.date for page in connector.pages(api, stream, newest(vendor, stream)) if isinstance(page, Page)]
         assert dates
         assert all(date is None for date in dates)
 
@@ -213,7 +212,7 @@ class ConnectorSuite:
         stream = next(iter(connector.streams(api)))
         vendor.inject(faults.status(401, {"message": "bad credential: " + " ".join(secrets)}), times=ALWAYS)
         with pytest.raises(AccessDenied) as raised:
-            list(connector.pages(api, stream, _newest(vendor, stream)))
+            list(connector.pages(api, stream, newest(vendor, stream)))
         shown = [repr(connector), str(connector), connector.model_dump_json(), str(raised.value), repr(raised.value)]
         assert not [text for text in shown for secret in secrets if secret in text]
 
@@ -223,46 +222,11 @@ class ConnectorSuite:
         with self.simulator() as thief:
             vendor.inject(faults.redirect(f"{thief.url}/v2/organizations/x/auditlogs"), times=1)
             with pytest.raises(UnexpectedResponse):
-                list(connector.pages(api, stream, _newest(vendor, stream)))
+                list(connector.pages(api, stream, newest(vendor, stream)))
             vendor.inject(faults.edited(lambda body: _with_links(body, thief.url)), times=ALWAYS)
             with contextlib.suppress(SourceError):
-                list(connector.pages(api, stream, _newest(vendor, stream)))
+                list(connector.pages(api, stream, newest(vendor, stream)))
             assert thief.requests == []
-
-
-def _span(vendor: Simulator) -> Window:
-    """Return a window around the vendor's whole history, the way the core asks for it."""
-    now = from_ms(vendor.clock.ms())
-    return Window(now - timedelta(days=DAYS + 1), now + AHEAD)
-
-
-def _newest(vendor: Simulator, stream: Stream) -> Window:
-    """Return a short window that holds the newest entry of a stream."""
-    newest = max(vendor.truth()[stream.name].values(), default=vendor.clock.ms())
-    return Window.of_ms(newest - 3_600_000, newest + 3_600_000)
-
-
-def _read(connector: Connector, api: Api, stream: Stream, window: Window) -> tuple[int, dict[str, Any]]:
-    """Return how many pages a window took, and its events by id, having checked that it is covered exactly."""
-    pages, events, whole = 0, {}, []
-    for piece in window.pieces(stream.span or window.length):
-        for page in connector.pages(api, stream, piece):
-            pages += 1
-            whole += [page.window] if isinstance(page, Hole) else [page.covers] if page.covers else []
-            found = [connector.event(stream, record) for record in page.records]
-            assert len({event.vendor_id for event in found}) == len(found), "an entry stands twice on one page"
-            events.update({event.vendor_id: event for event in found})
-    assert subtract(window, whole) == [], "the pages do not cover the window"
-    assert merge(whole) == [window], "the pages claim more than was asked for"
-    return pages, events
-
-
-def _samples(vendor: Simulator, connector: Connector, api: Api) -> Iterator[tuple[Stream, Record]]:
-    """Yield a few dozen records of each stream."""
-    for stream in list(connector.streams(api))[:3]:
-        for number, vendor_id in enumerate(vendor.truth()[stream.name]):
-            if number % 7 == 0 and number < 200:
-                yield stream, copy.deepcopy(vendor.shown(stream.name, vendor_id))
 
 
 def _is_its_id_or_time(connector: Connector, stream: Stream, record: Record, key: str) -> None:
@@ -270,19 +234,6 @@ def _is_its_id_or_time(connector: Connector, stream: Stream, record: Record, key
     event = connector.event(stream, record)
     values = {event.vendor_id, str(to_ms(event.occurred_at)), event.occurred_at.isoformat()[:19]}
     assert any(str(record[key]).startswith(value) for value in values), f"a record was refused for its {key!r}"
-
-
-def _store_some_pages(store: Store, source: Source, api: Api, stream: Stream, window: Window, count: int) -> None:
-    """Do what a run does that dies after some pages."""
-    since, settled = window.since, from_ms(window.until_ms) - AHEAD - source.settle
-    store.register(source.name, source.connector.vendor, stream, wanted_since=since, settled_at=settled)
-    newest = window.pieces(stream.span or window.length)[-1]
-    for number, page in enumerate(source.connector.pages(api, stream, newest), start=1):
-        if number > count:
-            return
-        events = [(source.connector.event(stream, record), record) for record in page.records]
-        covers = page.covers.before(settled) if isinstance(page, Page) and page.covers else None
-        store.add(source.name, source.connector.vendor, [Reading(stream.name, events, covers)])
 
 
 def _assert_holds(store: Store, vendor: Simulator) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, create_model
 
 from flagtrail.event import to_json
 from flagtrail.exports.columns import COLUMNS
-from flagtrail.schema import EventRow
+from flagtrail.schema.trail import EventRow
 from flagtrail.window import iso
 
 

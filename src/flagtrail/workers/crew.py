@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from flagtrail.limit import Limiter
 from flagtrail.operating import EngineSettings
 from flagtrail.report import Report
 from flagtrail.roster import Roster
@@ -45,9 +46,10 @@ class Crew(Roster):
         self._share_limits()
 
     def due_now(self) -> None:
-        """Let every source be planned at once."""
+        """Let every source be planned at once, and its ticks come by the clock as it is now."""
         for session in self.sessions:
             self.look_at(session)
+        self._change_shifts()  # whose Procrastinate would wait until a clock that was set back has caught up
 
     def look_at(self, session: Session) -> Report | None:
         """Let a source be planned at once; what comes of it is known to whoever reads it."""
@@ -74,9 +76,12 @@ class Crew(Roster):
 
     def _share_limits(self) -> None:
         """Give each credential a ledger; it goes by the first name of its sources, which every worker knows."""
+        first: dict[int, tuple[Limiter, str]] = {}
         for session in sorted(self.sessions, key=lambda session: session.source.name):
-            if session.api.limiter.ledger is None:
-                session.api.limiter.ledger = SharedLedger(self.shelf, session.source.name)
+            first.setdefault(id(session.api.limiter), (session.api.limiter, session.source.name))
+        for limiter, name in first.values():
+            if not isinstance(limiter.ledger, SharedLedger) or limiter.ledger.credential != name:
+                limiter.ledger = SharedLedger(self.shelf, name)
 
     def _begin(self, session: Session) -> None:
         """Do nothing: a new shift knows it."""

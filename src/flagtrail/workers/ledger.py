@@ -2,7 +2,8 @@
 
 A vendor's headers tell a worker what remains, others' requests included, but not what others have under way just now.
 So each request is taken off a row in PostgreSQL first; what the headers say afterwards can only lower it, until the
-limit starts afresh. Then one request of all workers finds out how much there is.
+limit starts afresh. Then one request of all workers finds out how much there is. When the vendor refuses one and says
+for how long, nobody asks until then.
 """
 
 import random
@@ -12,7 +13,7 @@ import structlog
 from sqlalchemy import text
 
 from flagtrail.errors import StoreError
-from flagtrail.limit import Told
+from flagtrail.ledger import Told
 from flagtrail.workers.shelf import Shelf
 
 PROBING = 0.05  # seconds between looks whether the request that finds out was answered
@@ -27,8 +28,12 @@ WITH mine AS MATERIALIZED (
         floor(size * :reserve) + least(floor(size * :spare), greatest(size - 1, 0)) AS kept
     FROM {schema}.budget WHERE credential = :credential AND route IN ('', :route) ORDER BY name, route FOR UPDATE
 ), short AS (
-    SELECT max(CASE WHEN probing THEN :probing ELSE resets_in END) AS wait
-    FROM mine WHERE NOT is_over AND (probing OR remaining - kept < 1)
+    SELECT max(wait) AS wait FROM (
+        SELECT CASE WHEN probing THEN :probing ELSE resets_in END AS wait
+        FROM mine WHERE NOT is_over AND (probing OR remaining - kept < 1)
+        UNION ALL SELECT extract(epoch FROM until - clock_timestamp())::float8
+        FROM {schema}.held WHERE credential = :credential AND until > clock_timestamp()
+    ) AS waits
 ), taken AS (
     UPDATE {schema}.budget AS budget SET
         remaining = CASE WHEN mine.is_over THEN 0 ELSE budget.remaining - 1 END,
@@ -50,8 +55,12 @@ ON CONFLICT (credential, name, route) DO UPDATE SET
     resets_at = CASE WHEN NOT known.probing AND {same} THEN least(known.resets_at, excluded.resets_at)
         ELSE excluded.resets_at END,
     size = excluded.size, span = excluded.span, probing = false
-WHERE known.span IS NULL OR excluded.span IS NULL OR excluded.span > known.span
-    OR (excluded.span = known.span AND NOT known.probing)
+WHERE known.span IS NULL OR excluded.span > known.span OR (excluded.span = known.span AND NOT known.probing)
+    OR (excluded.span IS NULL AND known.probing)
+"""
+HOLD = """
+INSERT INTO {schema}.held AS known VALUES (:credential, clock_timestamp() + make_interval(secs => :seconds))
+ON CONFLICT (credential) DO UPDATE SET until = greatest(known.until, excluded.until)
 """
 SAME = """(CASE WHEN known.span IS NOT NULL AND excluded.span IS NOT NULL THEN known.span = excluded.span
         ELSE abs(extract(epoch FROM known.resets_at - excluded.resets_at)) < 1 END)"""
@@ -66,6 +75,7 @@ class SharedLedger:
         self.shelf, self.credential = shelf, credential
         self._take = text(TAKE.format(schema=shelf.schema))
         self._learn = text(LEARN.format(schema=shelf.schema, same=SAME))
+        self._hold = text(HOLD.format(schema=shelf.schema))
         self._warned = float("-inf")
 
     def take(self, route: str, reserve: float, spare: float) -> float:
@@ -86,6 +96,14 @@ class SharedLedger:
             with self.shelf.connect() as connection:
                 for one in sorted(told):
                     connection.execute(self._learn, {"credential": self.credential} | one._asdict())
+        except StoreError as error:
+            self._warn(error)
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody take a request for so long: the vendor refused one."""
+        try:
+            with self.shelf.connect() as connection:
+                connection.execute(self._hold, {"credential": self.credential, "seconds": seconds})
         except StoreError as error:
             self._warn(error)
 

@@ -3,15 +3,18 @@
 A lock lets one job of a name run at a time, on whatever machine; what is put there `once` waits there once at most.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from enum import IntEnum
 from hashlib import sha256
 from typing import Any
 
 import psycopg
-from procrastinate import App, SyncPsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued, AppNotOpen, ConnectorException, UniqueViolation
 from procrastinate.jobs import Job
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine
 
 from flagtrail.database import connect_args
 from flagtrail.errors import StoreError
@@ -35,11 +38,54 @@ def queue_of(source: str, priority: Priority) -> str:
     return (source if len(source) <= LONGEST else short) + (SOON if priority >= Priority.NEWEST else "")
 
 
-def pool_args(url: URL, schema: str) -> dict[str, Any]:
-    """Return how Procrastinate connects: to its schema, and without waiting for the disk, as nothing there is truth."""
-    conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+def pool_args(engine: Engine, schema: str) -> dict[str, Any]:
+    """Return how Procrastinate connects: to its schema, and without waiting for the disk, as nothing there is truth.
+
+    No URL is made of it: SQLAlchemy's may name several hosts, or hold a blank, which libpq refuses, and repeats.
+    """
+    told = dict(engine.dialect.create_connect_args(engine.url)[1])
+    told.pop("context", None)  # how SQLAlchemy wants values
     settings = connect_args(search_path=schema, synchronous_commit="off")
-    return {"conninfo": conninfo, "kwargs": settings, "min_size": 1, "max_size": CONNECTIONS}
+    return {"kwargs": told | settings, "min_size": 1, "max_size": CONNECTIONS}
+
+
+@contextmanager
+def any_language() -> Iterator[None]:
+    """Let Procrastinate know what waits already by a PostgreSQL that says so in another language than English, too.
+
+    It reads the server's words, and gives up where they are others.
+    """
+    try:
+        yield
+    except (AssertionError, AttributeError) as error:
+        refused = error.__context__
+        if not isinstance(refused, psycopg.errors.UniqueViolation):
+            raise
+        raise UniqueViolation(constraint_name=refused.diag.constraint_name, queueing_lock=None) from None
+
+
+class Connector(PsycopgConnector):
+    """Procrastinate's own, whichever language the server speaks."""
+
+    async def execute_query_async(self, query: Any, **arguments: Any) -> None:
+        """Do what Procrastinate asks for."""
+        with any_language():
+            await super().execute_query_async(query, **arguments)
+
+    async def execute_query_one_async(self, query: Any, **arguments: Any) -> dict[str, Any]:
+        """Do what Procrastinate asks for, and return a row."""
+        with any_language():
+            row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
+            return row
+
+
+class SyncConnector(SyncPsycopgConnector):
+    """The same for threads."""
+
+    def execute_query_all(self, query: Any, **arguments: Any) -> list[dict[str, Any]]:
+        """Do what Procrastinate asks for, and return the rows."""
+        with any_language():
+            return super().execute_query_all(query, **arguments)
 
 
 class Queue:
@@ -47,8 +93,8 @@ class Queue:
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
-        self.pool_args = pool_args(shelf.store.engine.url, shelf.schema)
-        self._app = App(connector=SyncPsycopgConnector(**self.pool_args))
+        self.pool_args = pool_args(shelf.store.engine, shelf.schema)
+        self._app = App(connector=SyncConnector(**self.pool_args))
 
     def open(self) -> None:
         """Make what is missing of the tables, however many workers start at the same time; raises StoreError."""
@@ -83,8 +129,9 @@ class Queue:
         """
         told: dict[str, Any] = {
             "queue": job.queue, "lock": job.lock, "queueing_lock": job.queueing_lock, "priority": job.priority,
-            "schedule_in": {"seconds": seconds},
         }  # fmt: skip
+        if seconds:  # by the clock of the database, which decides: that of this machine may be ahead
+            told["schedule_at"] = self.shelf.now() + timedelta(seconds=seconds)
         return self._put(job.task_name, told, job.task_kwargs | {"attempt": attempt})
 
     def _put(self, task: str, told: dict[str, Any], args: dict[str, Any]) -> bool:
@@ -92,7 +139,7 @@ class Queue:
             self._app.configure_task(task, **told).defer(**args)
         except AlreadyEnqueued:
             return False
-        except ConnectorException as error:
+        except (ConnectorException, AppNotOpen) as error:  # a webhook may come before the tables are there
             raise self._unusable(error) from None
         return True
 

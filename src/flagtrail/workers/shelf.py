@@ -5,10 +5,10 @@ It is named after the version of Procrastinate's tables, so that another version
 
 from collections.abc import Iterator, MutableSet
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.resources import files
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, text
 
 from flagtrail.database import guarded
@@ -26,6 +26,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS {schema}.budget (
     resets_at timestamptz NOT NULL, span double precision, probing boolean NOT NULL DEFAULT false,
     PRIMARY KEY (credential, name, route)
 );
+CREATE UNLOGGED TABLE IF NOT EXISTS {schema}.held (credential text PRIMARY KEY, until timestamptz NOT NULL);
 """
 RECALL = """
 SELECT known::text, extract(epoch FROM due_at - clock_timestamp())::float8 FROM {schema}.listing WHERE source = :source
@@ -56,13 +57,21 @@ class Shelf:
         with guarded(self.store.shown), self.store.engine.connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
+    def now(self) -> datetime:
+        """Return what time it is by the database, whose clock is the one that all workers have; raises StoreError."""
+        with self.connect() as connection:
+            told: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return told
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Make what is missing of our own tables, and keep other workers from making tables for as long."""
         with self.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
             try:
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {self.schema}"))
+                there = connection.execute(text("SELECT to_regnamespace(:schema)"), {"schema": self.schema}).scalar()
+                if there is None:  # a role that may not make schemas may not do so IF NOT EXISTS either
+                    connection.execute(text(f"CREATE SCHEMA {self.schema}"))
                 for statement in TABLES.format(schema=self.schema).split(";\n")[:-1]:
                     connection.execute(text(statement))
                 yield
@@ -77,11 +86,17 @@ class Listing:
         self.shelf, self.source = shelf, source
 
     def recall(self) -> tuple[Known, float] | None:
-        """Return what is known, and in how many seconds the vendor is to be asked again; None when nothing is."""
+        """Return what is known, and in how many seconds the vendor is to be asked again; None when nothing is.
+
+        What another version of flagtrail has kept in another form counts as nothing: then the vendor is asked.
+        """
         query = RECALL.format(schema=self.shelf.schema)
         with self.shelf.connect() as connection:
             row = connection.execute(text(query), {"source": self.source}).first()
-        return (KNOWN.validate_json(row[0]), row[1]) if row else None
+        try:
+            return (KNOWN.validate_json(row[0]), row[1]) if row else None
+        except ValidationError:
+            return None
 
     def keep(self, known: Known, due_in: float) -> None:
         """Keep what is known by now, and in how many seconds the vendor is to be asked again."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
-from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate import App, JobContext
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
@@ -20,13 +20,21 @@ from flagtrail.pulse import Pulse
 from flagtrail.roster import BEAT
 from flagtrail.source import Source
 from flagtrail.turns import UPKEEP
+from flagtrail.window import EPOCH
 from flagtrail.workers.jobs import Jobs
 from flagtrail.workers.planning import DAY, STEPS, cron, step
-from flagtrail.workers.queue import EVERYBODY, Priority, queue_of
+from flagtrail.workers.queue import EVERYBODY, Connector, Priority, queue_of
 
 ATTEMPTS = 3  # of a job that could not be finished; after that a later tick lets it come again
 PAUSE = 5  # seconds between them, and more each time
 AGAIN = 5.0  # seconds until a worker begins again whose database failed
+SPARE = 2  # threads for what is no job: names of hosts are looked up in one, and a lost connection must be made anew
+FORGOTTEN = 2 * DAY  # seconds without a tick after which nobody reads a source any more
+FORGET = """
+DELETE FROM procrastinate_jobs WHERE status = 'todo' AND args ? 'source' AND NOT EXISTS (
+    SELECT FROM procrastinate_periodic_defers AS tick WHERE tick.periodic_id = args->>'source'
+        AND tick.defer_timestamp > extract(epoch FROM clock_timestamp()) - %(forgotten)s)
+"""
 
 log = structlog.get_logger()
 
@@ -91,14 +99,24 @@ class Shift:
         if self._stopping.is_set():
             return
         names = [source.name for source in self.sources]
-        soon = [queue_of(name, Priority.NEWEST) for name in names]
-        late = [EVERYBODY, *(queue_of(name, Priority.OLDER) for name in names)]
+        soon = [EVERYBODY, *(queue_of(name, Priority.NEWEST) for name in names)]
+        late = [queue_of(name, Priority.OLDER) for name in names]
         many = self.settings.concurrency
         few = max(many // 4, 1)  # so that what is new finds somebody, however long everybody takes over what is old
-        loop.set_default_executor(ThreadPoolExecutor(many + few, thread_name_prefix="worker"))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._take(self._app(ticks=True), [*soon, *late], many))
-            group.create_task(self._take(self._app(ticks=False), soon, few))
+        loop.set_default_executor(ThreadPoolExecutor(many + few + SPARE, thread_name_prefix="worker"))
+        beating = asyncio.create_task(self._beat())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._take(self._app(ticks=True), [*soon, *late], many))
+                group.create_task(self._take(self._app(ticks=False), soon, few))
+        finally:
+            beating.cancel()
+
+    async def _beat(self) -> None:
+        """Show that the loop ticks, while its database does not answer, and until what was under way has ended, too."""
+        while True:
+            self.pulse.beat("queue")
+            await asyncio.sleep(BEAT)
 
     async def _take(self, app: App, queues: list[str], concurrency: int) -> None:
         """Take jobs until it is cancelled; raises EndedItself when Procrastinate gives up."""
@@ -108,16 +126,17 @@ class Shift:
                 fetch_job_polling_interval=1.0, abort_job_polling_interval=self.patience * 10,
                 update_heartbeat_interval=self.patience / 4, stalled_worker_timeout=self.patience,
             )  # fmt: skip
-            looking = asyncio.create_task(self._look_after(app.job_manager, taker))
+            beside = [asyncio.create_task(do(app.job_manager, taker)) for do in (self._look_after, self._show_life)]
             try:
                 await taker.run()  # type: ignore[no-untyped-call]
             finally:
-                looking.cancel()
+                for task in beside:
+                    task.cancel()
         raise EndedItself("the queue's database did not answer")
 
     def _app(self, *, ticks: bool) -> App:
         """Return Procrastinate with our jobs, and the ticks of each source."""
-        app = App(connector=PsycopgConnector(**self.jobs.queue.pool_args), periodic_defaults={"max_delay": DAY})
+        app = App(connector=Connector(**self.jobs.queue.pool_args), periodic_defaults={"max_delay": DAY})
         for name in ("read", "verify"):
             self._task(app, name)
         plan, upkeep = self._task(app, "plan"), self._task(app, "upkeep")
@@ -156,16 +175,24 @@ class Shift:
         return app.task(name=name, pass_context=True)(task)
 
     async def _recover(self, context: JobContext, timestamp: int) -> None:
-        """Give the jobs of workers that show no sign of life to others."""
+        """Give the jobs of workers that show no sign of life to others, and drop those of sources that are gone."""
         manager = context.app.job_manager
         for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self.patience):
             await _put_back(manager, job)
+        await manager.connector.execute_query_async(FORGET, forgotten=FORGOTTEN)
+
+    async def _show_life(self, manager: JobManager, taker: Taker) -> None:
+        """Tell others that we live: Procrastinate does not any more once it only waits for the last jobs to end."""
+        while True:
+            if taker.worker_id is not None:
+                with suppress(ConnectorException):
+                    await manager.update_heartbeat(taker.worker_id)
+            await asyncio.sleep(self.patience / 4)
 
     async def _look_after(self, manager: JobManager, taker: Taker) -> None:
-        """Show signs of life, and put back jobs that count as ours and are not: noting an end may have failed."""
+        """Put back jobs that count as ours and are not: noting an end may have failed."""
         strange: set[int | None] = set()
         while True:
-            self.pulse.beat("queue")
             with suppress(ConnectorException):
                 found = await manager.list_jobs_async(status=Status.DOING.value, worker_id=taker.worker_id or 0)
                 lost = {job.id: job for job in found if job.id not in self._running}
@@ -179,8 +206,10 @@ async def _put_back(manager: JobManager, job: Job) -> None:
     """Let a job wait again that nobody does."""
     assert job.id is not None
     try:
-        await manager.retry_job(job)
+        await manager.retry_job(job, retry_at=EPOCH)  # at once, whatever the clock of this machine says
     except ConnectorException:  # its like waits already, or it has ended just now
-        with suppress(ConnectorException):
+        try:
             await manager.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=True)
+        except ConnectorException:
+            return
     log.warning("job_recovered", task=job.task_name, lock=job.lock)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from flagtrail.sentence import Sentence, together, who_of
+from flagtrail.sentence import Sentence, project_of, together, who_of
 from flagtrail.web.page.shell import Reader
 
 LEAST = 4  # changes that are told as one
@@ -23,6 +23,14 @@ class Entry(NamedTuple):
         """When the first and the last of its changes were made."""
         times = [row["occurred_at"] for row in self.rows]
         return min(times), max(times)
+
+    @property
+    def projects(self) -> list[tuple[str | None, list[Row]]]:
+        """The changes by their projects with the names of those; without a name when it is one project."""
+        found: dict[Any, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row["project"], []).append(row)
+        return [(project_of(rows[0]) if len(found) > 1 else None, rows) for rows in found.values()]
 
 
 def folded(rows: Sequence[Row], reader: Reader, *, before: bool = False, after: bool = False) -> list[Entry]:

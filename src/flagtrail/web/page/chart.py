@@ -77,6 +77,11 @@ class Chart(NamedTuple):
         return all(hole.is_young for lane in self.lanes for hole in lane.holes)
 
     @property
+    def has_young(self) -> bool:
+        """Whether a part of it has not settled yet."""
+        return any(hole.is_young for lane in self.lanes for hole in lane.holes)
+
+    @property
     def uncounted(self) -> float:
         """How much of it was not counted, in percent, from its beginning on."""
         return 0.0 if self.counted_since is None else self.axis.scale.at(self.counted_since)

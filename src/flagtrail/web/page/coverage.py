@@ -1,6 +1,6 @@
 """The page Coverage: how far the trail can be trusted, by stream over time, and what to do where it cannot."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from flagtrail.completeness import completeness
 from flagtrail.counts import unmapped
 from flagtrail.deadline import within
 from flagtrail.event import Action
+from flagtrail.language import spell
 from flagtrail.question import Query
 from flagtrail.status import StreamStatus, status
 from flagtrail.store import SourceState
@@ -18,7 +19,7 @@ from flagtrail.web.access import Asked, Trail, reads
 from flagtrail.web.page.bar import KINDS
 from flagtrail.web.page.missing import missing
 from flagtrail.web.page.scale import Scale
-from flagtrail.web.page.shell import page, parameters, reader_of
+from flagtrail.web.page.shell import Reader, page, parameters, reader_of
 from flagtrail.web.page.streams import BAD, GOOD, StreamView, stream_view
 from flagtrail.web.page.trust import of_trail
 from flagtrail.web.problems import Refused
@@ -74,9 +75,16 @@ def coverage(request: Request, trail: Asked) -> Response:
         request, trail, "coverage.html", title="Coverage", here="coverage", scale=scale, spans=(*SPANS, ALL), span=span,
         source=source, sources=sorted(sources, key=lambda one: (one.level == GOOD, one.level != BAD, one.name)),
         trusted=of_trail(found, streams, now, reader), gaps=gaps, kinds=KINDS,
-        words=sorted(words.items(), key=lambda one: -one[1])[:UNNAMED] if source is None else [], unnamed=len(words),
+        words=_words(words, reader) if source is None else [], unnamed=len(words),
         stood={kind for one in sources for row in (*one.odd, *one.fine) for kind in row.kinds},
     )  # fmt: skip
+
+
+def _words(counts: Mapping[tuple[str, str], int], reader: Reader) -> list[tuple[str, str, int, str]]:
+    """Return the most frequent actions without a verb: vendor, action, how many changes, and their timeline."""
+    ranked = sorted(counts.items(), key=lambda one: -one[1])[:UNNAMED]
+    asked = [spell(Query(vendor=vendor, action=action, linked=True)) for (vendor, action), _ in ranked]
+    return [(*name, count, reader.link("/", q=q, since="all")) for (name, count), q in zip(ranked, asked, strict=True)]
 
 
 def _configured(trail: Trail, source: str | None) -> Sequence[str]:

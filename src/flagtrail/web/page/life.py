@@ -8,20 +8,23 @@ from typing import Any, NamedTuple
 from flagtrail.facts import Fact, Life
 from flagtrail.lanes import ON, RULE, VALUE, Lanes, Served
 from flagtrail.places import ANYWHERE, Place
-from flagtrail.query import Query, cursor_of, events
+from flagtrail.query import Query, cursor_of, events, reading
+from flagtrail.schema import EVENT
 from flagtrail.state import Where, from_outside, shared, where_of
 from flagtrail.store import Store
 from flagtrail.touches import Touch, blind, touches_of
 from flagtrail.unread import Logs, logs_of
+from flagtrail.walk import Walk
 from flagtrail.web.page.related import is_same
 from flagtrail.web.page.whose import changes
-from flagtrail.window import MILLISECOND, Window, subtract
+from flagtrail.window import EPOCH, MILLISECOND, Window, subtract
 
 Row = Mapping[str, Any]
 MOST = 300  # changes of one object that are looked at
 MOST_OUTSIDE = 50  # changes of each kind that may have changed it and are not about it
 MOST_LANES = 12  # environments that are seen without a click
 MOST_TOLD = 150  # changes up to which every place of a flag is worked out, and not only what it serves
+MOST_OTHERS = 20_000  # changes of a key, in whatever project, among which those are looked for that tell no project
 OFF = ("offVariation",)
 
 
@@ -63,29 +66,46 @@ class Lived:
     others: Sequence[Fact]
 
 
+class Listed(NamedTuple):
+    """Some changes of an object, and the cursor after which there are more; empty when there are none.
+
+    Beyond `looked`, those that tell no project were not looked for; None: all of them were.
+    """
+
+    rows: Sequence[Row]
+    rest: str
+    looked: datetime | None = None
+
+
 class Read(NamedTuple):
-    """The changes of an object that were looked at, oldest first; whether there are older and newer ones."""
+    """The changes of an object that were looked at, oldest first; whether there are older and newer ones.
+
+    Before `since` and after `until`, those that tell no project were not looked for.
+    """
 
     rows: Sequence[Row]
     older: bool
     newer: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def read(store: Store, asked: Mapping[str, Any], at: datetime | None = None) -> Read:
     """Return the newest changes of an object; those around a moment where the newest do not reach back so far."""
-    rows, older = changes_of(store, asked, MOST)
-    newer = ""
-    if at is not None and older and rows[-1]["occurred_at"] > at:
-        before, older = changes_of(store, asked, MOST // 2, until=at + MILLISECOND)
-        after, newer = changes_of(store, asked, MOST // 2, since=at + MILLISECOND, oldest_first=True)
-        rows = [*reversed(after), *before]
-    return Read(rows[::-1], bool(older), bool(newer))
+    newest = changes_of(store, asked, MOST)
+    if at is None or not newest.rest or newest.rows[-1]["occurred_at"] <= at:
+        return Read(newest.rows[::-1], bool(newest.rest), since=newest.looked)
+    before = changes_of(store, asked, MOST // 2, until=at + MILLISECOND)
+    after = changes_of(store, asked, MOST // 2, since=at + MILLISECOND, oldest_first=True)
+    rows = [*before.rows[::-1], *after.rows]
+    return Read(rows, bool(before.rest), bool(after.rest), before.looked, after.looked)
 
 
-def changes_of(store: Store, asked: Mapping[str, Any], most: int, **more: Any) -> tuple[list[dict[str, Any]], str]:
-    """Return the first changes of an object, and the cursor after which there are more; empty when there are none.
+def changes_of(store: Store, asked: Mapping[str, Any], most: int, **more: Any) -> Listed:
+    """Return the first changes of an object; `more` are conditions as `Query` has them.
 
-    Those of which no project is told are among them: they may be of any. `more` are conditions as `Query` has them.
+    Those that tell no project are among them, as they may be of any: no index finds them, so that of a key with very
+    many changes only the first of all are looked at for them.
     """
     named = {"object_key": asked["object"], "object_name": None, "object_kind": asked.get("object_kind")}
     project = asked.get("project")
@@ -96,19 +116,35 @@ def changes_of(store: Store, asked: Mapping[str, Any], most: int, **more: Any) -
 
     rows = list(events(store, anywhere))
     if all(map(fits, rows)):  # few share their key with one of another project
-        return rows[:most], cursor_of(rows[most - 1]) if len(rows) > most else ""
-    only: list[dict[str, Any]] = [{}] if project is None else [{"project": project}, {"without": {"project": "*"}}]
+        return Listed(rows[:most], cursor_of(rows[most - 1]) if len(rows) > most else "")
+    if project is None:
+        return Listed(*changes(store, anywhere, fits, most))
+    are_any, edge = _untold(store, anywhere)
+    near: dict[str, Any] = {} if edge is None else {"until" if anywhere.oldest_first else "since": edge}
+    only: list[dict[str, Any]] = [{"project": project}, *([{"without": {"project": "*"}, **near}] if are_any else [])]
     parts = [changes(store, replace(anywhere, **each), fits, most) for each in only]
     rows = sorted((row for part, _ in parts for row in part), key=_place, reverse=not anywhere.oldest_first)
-    is_cut = len(rows) > most or any(rest for _, rest in parts)
-    return rows[:most], cursor_of(rows[most - 1]) if is_cut else ""
+    if len(rows) <= most and not any(rest for _, rest in parts):
+        return Listed(rows, "", edge)
+    last = rows[most - 1]["occurred_at"]
+    is_beyond = edge is not None and (last >= edge if anywhere.oldest_first else last < edge)
+    return Listed(rows[:most], cursor_of(rows[most - 1]), edge if is_beyond else None)
+
+
+def _untold(store: Store, query: Query) -> tuple[bool, datetime | None]:
+    """Return whether any of the first changes of a key tells no project, and where those end; None: they are all."""
+    columns = [EVENT.c.occurred_at, EVENT.c.number, EVENT.c.project]
+    with reading(store) as connection:
+        found = list(Walk(connection, replace(query, limit=MOST_OTHERS + 1), columns).rows())
+    are_any = any(row["project"] is None for row in found)
+    return are_any, found[-1]["occurred_at"] if len(found) > MOST_OTHERS else None
 
 
 def _place(row: Row) -> tuple[datetime, int]:
     return row["occurred_at"], row["number"]
 
 
-def lives(store: Store, asked: Mapping[str, Any], found: Read, at: datetime | None, now: datetime) -> list[Lived]:
+def lives(store: Store, found: Read, at: datetime | None, now: datetime) -> list[Lived]:
     """Return the life of an object in each place where one of its key is; `at` is the moment of its state.
 
     Without a moment it is the last one up to which its log was read: what came after cannot be known yet.
@@ -157,9 +193,10 @@ def _life(store: Store, logs: Logs, found: Read, where: Where, moments: tuple[da
 
 def _inside(covered: Sequence[Window], rows: Sequence[Row], found: Read) -> list[Window]:
     """Return the covered time in which no change is left out here."""
-    first, last = rows[0]["occurred_at"], rows[-1]["occurred_at"]
-    parts = [part for window in covered if (part := window.after(first) if found.older else window)]
-    return [part for window in parts if (part := window.before(last + MILLISECOND) if found.newer else window)]
+    since = max(rows[0]["occurred_at"] if found.older else EPOCH, found.since or EPOCH)
+    ends = [*([rows[-1]["occurred_at"] + MILLISECOND] if found.newer else []), *([found.until] if found.until else [])]
+    parts = [part for window in covered if (part := window.after(since))]
+    return [part for window in parts if (part := window.before(min(ends)) if ends else window)]
 
 
 def _window(rows: Sequence[Row], now: datetime) -> Window:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from flagtrail.completeness import STALE
 from flagtrail.holdings import ENVIRONMENT_DELETED, HIDDEN, RETENTION, UNEXPLAINED
 from flagtrail.quiet import LONGEST
+from flagtrail.share import percent
 from flagtrail.status import StreamStatus
 from flagtrail.status_json import is_quiet
 from flagtrail.store import SourceState
@@ -40,7 +41,10 @@ class Fact(NamedTuple):
 
 
 class StreamView(NamedTuple):
-    """One stream as it is shown: how it does, its bar, its numbers, and the facts below."""
+    """One stream as it is shown: how it does, its bar, its numbers, and the facts below.
+
+    `concern` is the gravest reason why it is not in order, in a word or two; empty when it is.
+    """
 
     title: str
     name: str
@@ -50,6 +54,8 @@ class StreamView(NamedTuple):
     share: str
     verified: str
     lag: str
+    is_late: bool
+    concern: str
     gaps: int
     facts: list[Fact]
 
@@ -76,26 +82,32 @@ def stream_view(stream: StreamStatus, look: SourceState | None, scale: Scale) ->
     def local(at: datetime) -> str:
         return at.astimezone(scale.zone).strftime("%d %b %Y %H:%M")
 
+    late = stream.lag is None or stream.lag > STALE
     quiet = look is not None and is_quiet(stream, look)
     facts = [*_looks(stream, quiet=quiet), *_trust(stream, local), *_entries(stream), *_keeping(stream)]
+    level, concern = _judged(stream, facts, late=late)
     return StreamView(
-        title_of(stream), stream.state.stream, _level(stream, facts), stream, bar(stream, scale, local),
+        title_of(stream), stream.state.stream, level, stream, bar(stream, scale, local),
         percent(stream.share) if stream.wanted else NONE, percent(stream.verified_share) if stream.covered else NONE,
-        spoken(stream.lag) if stream.lag else NONE, len(stream.gaps), facts,
+        spoken(stream.lag) if stream.lag else NONE, late, concern, len(stream.gaps), facts,
     )  # fmt: skip
 
 
-def percent(share: float) -> str:
-    """Return a share for people, never rounded up to the whole."""
-    return f"{int(share * 1000) / 10:g} %"
-
-
-def _level(stream: StreamStatus, facts: list[Fact]) -> str:
-    open_gaps = any(not gap.permanent for gap in stream.gaps)
-    late = stream.lag is None or stream.lag > STALE
-    if stream.wanted is None or open_gaps or late or any(fact.level == BAD for fact in facts):
-        return BAD
-    return WARNING if stream.gaps or any(fact.level == WARNING for fact in facts) else GOOD
+def _judged(stream: StreamStatus, facts: list[Fact], *, late: bool) -> tuple[str, str]:
+    """Return how a stream does, and why in a word or two; nothing when it is in order."""
+    said = {level: next((fact.name.lower() for fact in facts if fact.level == level), "") for level in (BAD, WARNING)}
+    lost = sum(gap.permanent for gap in stream.gaps)
+    if stream.wanted is None or stream.lag is None:
+        return BAD, "never read whole"
+    if said[BAD]:
+        return BAD, said[BAD]
+    if late:
+        return BAD, "late"
+    if len(stream.gaps) > lost:
+        return BAD, counted(len(stream.gaps) - lost, "gap")
+    if lost:
+        return WARNING, f"{counted(lost, 'span')} lost"
+    return (WARNING, said[WARNING]) if said[WARNING] else (GOOD, "")
 
 
 def _looks(stream: StreamStatus, *, quiet: bool) -> Iterator[Fact]:
@@ -138,7 +150,9 @@ def _entries(stream: StreamStatus) -> Iterator[Fact]:
 
 
 def _keeping(stream: StreamStatus) -> Iterator[Fact]:
-    """Yield for how long the vendor keeps entries, and what that threatens."""
+    """Yield since when entries are kept here, for how long the vendor keeps them, and what that threatens."""
+    if stream.kept_since:
+        yield Fact("Kept here since", stream.kept_since, "what is older was deleted here, as configured")
     if stream.state.retention is not None:
         kept = timedelta(seconds=stream.state.retention)
         yield Fact("Vendor keeps", datetime.now(UTC) - kept, f"{spoken(kept)}: what is older stands only here")

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from flagtrail.completeness import STALE, UNWANTED, Completeness
+from flagtrail.share import percent
 from flagtrail.status import StreamStatus
 from flagtrail.web.page.shell import Reader
 from flagtrail.web.page.sign import clock, counted, judge
-from flagtrail.web.page.streams import percent
 from flagtrail.when import spoken
 
 NAMED = 3  # sources that a sentence names
@@ -37,7 +37,8 @@ def of_answer(told: Completeness, reader: Reader) -> Trust:
     times = f"{_at(newest.since, reader)} to {_at(newest.until, reader)}"
     parts = [f"read from {times} in {streams}{verified}"]
     if told.since is None or newest.since > told.since:
-        parts.append("before that nothing was asked for")
+        deleted = f"what is older than {_at(told.kept_since, reader)} was deleted here" if told.kept_since else ""
+        parts.append(deleted or "before that nothing was asked for")
     if not settled:
         parts.append("younger changes may still appear")
     text = "Complete for this time" if told.is_complete else "Complete as far as it was asked for"

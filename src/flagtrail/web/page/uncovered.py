@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from flagtrail.completeness import STALE, Completeness
-from flagtrail.unread import NEVER, NOT_READ, TOO_YOUNG
+from flagtrail.status import NOT_READ
+from flagtrail.unread import NEVER, TOO_YOUNG
 from flagtrail.web.page.axis import Axis
 from flagtrail.window import Window, subtract
 

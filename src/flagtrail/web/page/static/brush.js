@@ -193,8 +193,16 @@ async function countAll() {
   }
 }
 
+/** The chart can be reached by the keyboard where this script is there, which knows the keys. */
+function ready() {
+  plot()?.setAttribute("tabindex", "0");
+  plot()?.setAttribute("aria-describedby", "plot-told plot-keys");
+}
+
 document.addEventListener("flagtrail:put", () => {
+  ready();
   if (!document.querySelector(".selection")) chosen = null;
   countAll();
 });
+ready();
 countAll();

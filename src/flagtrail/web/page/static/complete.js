@@ -16,7 +16,6 @@ function ready() {
     role: "combobox",
     "aria-autocomplete": "list",
     "aria-expanded": "false",
-    "aria-controls": "options",
     "aria-haspopup": "listbox",
   })) {
     input.setAttribute(name, value);
@@ -32,6 +31,7 @@ function close() {
   list().hidden = true;
   list().replaceChildren();
   input.setAttribute("aria-expanded", "false");
+  input.removeAttribute("aria-controls");
   input.removeAttribute("aria-activedescendant");
 }
 
@@ -71,6 +71,8 @@ function draw() {
   list().hidden = !items.length;
   list().scrollTop = 0;
   box().setAttribute("aria-expanded", String(items.length > 0));
+  if (items.length) box().setAttribute("aria-controls", "options");
+  else box().removeAttribute("aria-controls");
   box().removeAttribute("aria-activedescendant");
 }
 

@@ -1,19 +1,16 @@
 // New changes as they are stored: the list and the chart are fetched again, at most every two seconds, and what was not
 // there before is marked. Only while the page is seen; what was stored meanwhile comes when it is looked at again.
 
+import { Connection } from "./connection.js";
 import { fetchPage, isGoing, put } from "./page.js";
 
 const EVERY = 2000;
-const TRIES = 15000; // milliseconds after which a connection that was refused is tried again
-let source = null;
-let address = null; // that is listened to
-let position = null; // the id of the last change that was told
 let paused = false;
 let waiting = 0; // changes that were told and are not shown yet
 let timer = null;
-let again = null;
 let last = 0;
 
+const connection = new Connection(came, tell);
 const list = () => document.querySelector(".list");
 
 function show(state, text) {
@@ -30,40 +27,28 @@ function tell() {
   const button = controls.querySelector("[data-live-pause]");
   button.textContent = paused ? (waiting ? `Show ${waiting} new` : "Go on") : "Pause";
   button.setAttribute("aria-pressed", String(paused));
-  if (paused) show("", "Paused");
-  else if (source?.readyState === EventSource.OPEN) show("on", "Live");
-  else show("lost", "Reconnecting …");
+  const { isOpen, wait } = connection;
+  controls.querySelector("[data-live-again]").hidden = !wait;
+  if (wait) show("lost", navigator.onLine ? `Not connected, next try in ${wait} s` : "No network");
+  else if (paused) show("", "Paused");
+  else if (isOpen) show("on", "Live");
+  else show("lost", "Connecting …");
+  if (isOpen && waiting) soon();
+}
+
+function came() {
+  waiting += 1;
+  if (paused) {
+    tell();
+    say(`${waiting} new ${waiting === 1 ? "change" : "changes"} while paused`);
+  } else soon();
 }
 
 function listen() {
-  const wanted = list()?.dataset.live ?? null;
-  if (wanted === address && source && source.readyState !== EventSource.CLOSED) return tell();
-  source?.close();
-  clearTimeout(again);
-  source = null;
-  if (wanted !== address) {
-    waiting = 0;
-    position = null;
-  }
-  address = wanted;
-  if (!address || document.hidden) return undefined;
-  const there = new URL(address, location.href);
-  if (position) there.searchParams.set("after", position);
-  source = new EventSource(there);
-  source.onopen = tell;
-  source.onerror = () => {
-    tell();
-    if (source?.readyState === EventSource.CLOSED) again = setTimeout(listen, TRIES);
-  };
-  source.addEventListener("change", (event) => {
-    position = event.lastEventId || position;
-    waiting += 1;
-    if (paused) {
-      tell();
-      say(`${waiting} new ${waiting === 1 ? "change" : "changes"} while paused`);
-    } else soon();
-  });
-  return tell();
+  const address = list()?.dataset.live ?? null;
+  if (address !== connection.address) waiting = 0;
+  connection.listen(address);
+  tell();
 }
 
 function say(text) {
@@ -72,7 +57,7 @@ function say(text) {
 }
 
 function soon() {
-  if (timer) return;
+  if (timer || paused) return;
   timer = setTimeout(
     () => {
       timer = null;
@@ -86,24 +71,25 @@ async function refresh() {
   if (paused || document.hidden || !waiting) return;
   if (isGoing() || document.querySelector(".selection")) return void soon(); // not while somebody chooses a time
   last = Date.now();
-  const came = waiting;
+  const known = waiting;
   const here = location.href;
   const before = new Set([...document.querySelectorAll(".list .change")].map((row) => row.dataset.id));
   try {
     const { page, status } = await fetchPage(here);
     if (paused) return;
-    if (status !== 200 || here !== location.href) return void soon();
+    if (here !== location.href) return void soon();
+    if (status !== 200) return connection.lose();
+    connection.keep();
     const keep = anchored();
     put(page, ["chart", "list", "facets"]);
     keep();
-    waiting = Math.max(0, waiting - came);
+    waiting = Math.max(0, waiting - known);
     const fresh = [...document.querySelectorAll(".list .change")].filter((row) => !before.has(row.dataset.id));
     for (const row of fresh) row.classList.add("new");
     if (fresh.length) say(`${fresh.length} new ${fresh.length === 1 ? "change" : "changes"}`);
     listen();
   } catch {
-    soon();
-    tell(); // the connection says by itself when it is back
+    connection.lose(); // what waits is fetched when it is back
   }
 }
 
@@ -122,25 +108,19 @@ function anchored() {
 }
 
 document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-live-again]")) {
+    document.querySelector("[data-live-pause]").focus(); // the button goes away
+    connection.again();
+  }
   if (!event.target.closest?.("[data-live-pause]")) return;
   paused = !paused;
   tell();
   if (!paused && waiting) refresh();
 });
 
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) {
-    source?.close();
-    source = null;
-  } else {
-    listen();
-    if (waiting) soon();
-  }
-});
-
 // How far the trail can be trusted changes also while nothing comes: a page that stays open must not stay green.
 setInterval(() => {
-  if (!source || paused || document.hidden) return;
+  if (!connection.isOpen || paused || document.hidden) return;
   waiting = Math.max(waiting, 1);
   soon();
 }, 60_000);

@@ -32,8 +32,8 @@ export function put(page, only) {
   const sign = page.getElementById("sign");
   if (sign) document.getElementById("sign")?.replaceWith(document.adoptNode(sign));
   if (!only) document.title = page.title;
-  focus();
   document.dispatchEvent(new CustomEvent("flagtrail:put"));
+  focus();
 }
 
 /** Return what gives the focus back to what has it now, or to what stands there instead by then. */

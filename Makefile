@@ -15,8 +15,9 @@ demo: $(VENV)/.demo-ready
 	@$(RUN) flagtrail demo $(ARGS)
 
 # Tests wait for vendors, processes and databases most of the time: more of them at once than there are processors.
+# A few that fail are tried once more, alone: see tests/once_more.py.
 test: lint
-	$(RUN) pytest -n $(WORKERS) --dist worksteal -rfEs $(ARGS)
+	$(RUN) tests.once_more -n $(WORKERS) --dist worksteal -rfEs $(ARGS)
 
 # Pictures of every view of the page, of a made-up trail, into the folder screenshots; ARGS=coverage takes only some.
 screenshots: $(VENV)/.test-ready

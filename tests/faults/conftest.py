@@ -154,6 +154,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         if whole or any(numbers[1:]):
             _write(terminalreporter, f"{id_:4} {title}", numbers)
     _write(terminalreporter, "all", total)
+    if config.cache is not None:
+        config.cache.set("flagtrail/lost", total[1:])
 
 
 def _order(line: list[Any]) -> tuple[str, int, str]:

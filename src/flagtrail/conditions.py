@@ -22,9 +22,9 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import UserDefinedType
 
 from flagtrail.fields import BY_NAME
 from flagtrail.impact import NUMBER, Range, parse_range
@@ -48,6 +48,16 @@ WORDS = (
     LETTER,
 )
 COMMENTED = EVENT.c.comment != literal_column("''")
+
+
+class _TsQuery(UserDefinedType[str]):
+    """What PostgreSQL's index of words is asked for; SQLAlchemy's own brings all of that database along."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the type's name."""
+        return "TSQUERY"
 
 
 class folded(FunctionElement[str]):  # noqa: N801
@@ -224,7 +234,7 @@ def terms_of(text: str) -> list[str]:
 def has_terms(terms: Iterable[str]) -> ColumnElement[bool]:
     """Return the condition of what meets all of some terms, for which PostgreSQL has an index."""
     vector: Any = literal_column(WORDS)
-    has: ColumnElement[bool] = vector.op("@@")(literal(" & ".join(terms), String).cast(TSQUERY))
+    has: ColumnElement[bool] = vector.op("@@")(literal(" & ".join(terms), String).cast(_TsQuery))
     return has
 
 

@@ -23,7 +23,8 @@ from flagtrail.gather import rebuild
 from flagtrail.people import HUMAN
 from flagtrail.pseudonyms import WORD, Pseudonyms, hashed, new_pseudonym
 from flagtrail.relearn import relearn
-from flagtrail.schema import DETAIL, DICTIONARY, EVENT, FACET, FORGOTTEN, IDENTITY, RECORD
+from flagtrail.schema import DETAIL, DICTIONARY, EVENT, FACET, RECORD
+from flagtrail.schema.forgetting import FORGOTTEN, IDENTITY
 from flagtrail.store import Store
 from flagtrail.sweep import TEXTS, Swept, sweep
 

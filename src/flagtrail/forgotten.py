@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from flagtrail.event import Record, from_json, to_json
 from flagtrail.pseudonyms import Identity, Pseudonyms, hashed
 from flagtrail.rows import Row, digest_of
-from flagtrail.schema import FORGOTTEN, IDENTITY, IDENTITY_KEY
+from flagtrail.schema.forgetting import FORGOTTEN, IDENTITY, IDENTITY_KEY
 
 
 class Act(NamedTuple):

@@ -14,8 +14,8 @@ from secrets import randbits
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from flagtrail.bulk import insert_into
 from flagtrail.database import alone, writing
 from flagtrail.facets import BETWEEN, facet_of
 from flagtrail.fields import BY_NAME
@@ -207,10 +207,10 @@ def _count(connection: Connection, table: Table, counts: Mapping[tuple[Any, ...]
     """Add numbers of events to a table of counts."""
     if not counts:
         return
-    insert_into: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+    statement = insert_into(table, connection.dialect)
     names = [column.name for column in table.primary_key]
-    told = insert_into.on_conflict_do_update(
-        index_elements=names, set_={"events": table.c.events + insert_into.excluded.events}
+    told = statement.on_conflict_do_update(
+        index_elements=names, set_={"events": table.c.events + statement.excluded.events}
     )
     rows = [
         dict(zip(names, key, strict=True)) | {"events": count, "linked": 0} for key, count in sorted(counts.items())

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from flagtrail.database import alone, guarded, writing
 from flagtrail.errors import ConfigError, Held
-from flagtrail.schema import HOLD
+from flagtrail.schema.forgetting import HOLD
 from flagtrail.store import Store
 from flagtrail.window import iso
 

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, and_, func, insert, select
 
 from flagtrail.database import enter, writing
-from flagtrail.schema import DICTIONARY, IDENTITY
+from flagtrail.schema import DICTIONARY
+from flagtrail.schema.forgetting import IDENTITY
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from flagtrail.bulk import among, insert_all, take_numbers
+from flagtrail.bulk import among, insert_all, insert_into, take_numbers
 from flagtrail.event import from_json
 from flagtrail.packing import Packing, kind_of
 from flagtrail.rows import Row, digest_of
@@ -169,8 +168,7 @@ class Writing:
 
     def _queue_details(self, rows: Sequence[Row], numbers: Mapping[str, int], renewed: Collection[str]) -> None:
         """Let the full forms be fetched that are not there, or may have other content by now."""
-        insert_into = postgresql.insert if self.connection.dialect.name == "postgresql" else sqlite.insert
-        statement = insert_into(DETAIL)
+        statement = insert_into(DETAIL, self.connection.dialect)
         again = statement.on_conflict_do_update(index_elements=[DETAIL.c.number], set_={"state": "open", "attempts": 0})
         for wanted, how in ((True, again), (False, statement.on_conflict_do_nothing())):
             queued = [

@@ -12,6 +12,7 @@ from math import isqrt
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Integer,
@@ -23,7 +24,6 @@ from sqlalchemy import (
     not_,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from flagtrail.bulk import among
 from flagtrail.conditions import measured, one_of

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Table, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, delete, select, update
 
 from flagtrail import covering, forgotten
+from flagtrail.bulk import insert_new
 from flagtrail.connector import Stream
 from flagtrail.covering import Untold, is_stream
 from flagtrail.database import enter, guarded, only_reading, open_database, outdated, shown_url, writing
@@ -245,7 +245,7 @@ class Store:
         )
         with guarded(self.shown), writing(self.engine) as connection:
             values["error"] = self.unnamed(connection, error)
-            _insert_new(connection, SOURCE, {"source": source, "vendor": vendor})
+            insert_new(connection, SOURCE, {"source": source, "vendor": vendor})
             connection.execute(update(SOURCE).where(SOURCE.c.source == source).values(values))
 
     def register(
@@ -264,7 +264,7 @@ class Store:
             known = connection.execute(select(STREAM.c.account, STREAM.c.credential).where(mine)).first()
             if known is None:
                 told |= {"account": stream.account, "credential": stream.credential}
-                _insert_new(
+                insert_new(
                     connection, STREAM, {"source": source, "stream": stream.name, "vendor": vendor} | told | values
                 )
                 return
@@ -290,9 +290,3 @@ class Store:
         with guarded(self.shown), writing(self.engine) as connection:
             told = values | ({"error": self.unnamed(connection, values["error"])} if values.get("error") else {})
             connection.execute(update(STREAM).where(is_stream(STREAM, source, stream)).values(told))
-
-
-def _insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> None:
-    """Insert a row unless its key is there already, maybe since a moment ago."""
-    insert_into = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert_into(table).values(values).on_conflict_do_nothing())

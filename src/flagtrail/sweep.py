@@ -16,7 +16,10 @@ from flagtrail.event import from_json, to_json
 from flagtrail.packing import kind_of
 from flagtrail.pseudonyms import COLUMNS, NESTED, PLACES, Pseudonyms
 from flagtrail.rows import digest_of
-from flagtrail.schema import DETAIL, EVENT, FORGOTTEN, GAP, HOLD, NOTICE, RECORD, SOURCE, STREAM, TOKEN, VERDICT
+from flagtrail.schema import DETAIL, EVENT, GAP, RECORD, SOURCE, STREAM, VERDICT
+from flagtrail.schema.forgetting import FORGOTTEN, HOLD
+from flagtrail.schema.notices import NOTICE
+from flagtrail.schema.tokens import TOKEN
 from flagtrail.store import Store
 
 BATCH = 500  # events looked at together

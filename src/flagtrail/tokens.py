@@ -16,7 +16,7 @@ from sqlalchemy import insert, or_, select, update
 
 from flagtrail.database import guarded, writing
 from flagtrail.errors import ConfigError
-from flagtrail.schema import TOKEN
+from flagtrail.schema.tokens import TOKEN
 from flagtrail.store import Store
 
 PREFIX = "flagtrail"  # finders of leaked secrets look for such a beginning

@@ -16,7 +16,7 @@ from flagtrail.database import _engine, writing
 from flagtrail.migrations import KNOWN
 from flagtrail.migrations.upgrade import upgrade
 from flagtrail.notices.outbox import SENT, begun, notices
-from flagtrail.schema import NOTICE
+from flagtrail.schema.notices import NOTICE
 from flagtrail.store import Store
 from flagtrail.testing.configured import write_config
 from flagtrail.testing.simulator import Simulator

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import update
 
 from flagtrail.notices.outbox import WAITING, begun, notices
-from flagtrail.schema import NOTICE
+from flagtrail.schema.notices import NOTICE
 from flagtrail.store import Store
 from flagtrail.testing.configured import write_config
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator

@@ -10,7 +10,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
-from sqlmodel import SQLModel
 
 from flagtrail import migrations
 from flagtrail.connector import Stream
@@ -19,6 +18,7 @@ from flagtrail.errors import AccessDenied, StoreError
 from flagtrail.event import Change, Event, Record, Ref
 from flagtrail.migrations.upgrade import upgrade
 from flagtrail.rows import Reading, event_id
+from flagtrail.schema.whole import METADATA
 from flagtrail.store import Store
 from flagtrail.window import Window
 from tests.conftest import rows
@@ -188,7 +188,7 @@ def test_the_migrated_schema_is_what_the_code_says(store: Store) -> None:
 
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": told})
-        differences = compare_metadata(context, SQLModel.metadata)
+        differences = compare_metadata(context, METADATA)
     assert differences == []
     assert rows(store, "SELECT version_num FROM alembic_version") == [(migrations.HEAD,)]
 

@@ -26,7 +26,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlmodel import SQLModel
 
 from flagtrail import packing
 from flagtrail.counts import count_by_action
@@ -36,19 +35,10 @@ from flagtrail.language import parse
 from flagtrail.migrations import HEAD, KNOWN
 from flagtrail.migrations.upgrade import upgrade
 from flagtrail.query import event, events
-from flagtrail.schema import (
-    DETAIL,
-    EVENT,
-    FINDING,
-    FORGOTTEN,
-    GAP,
-    HOLD,
-    IDENTITY,
-    IDENTITY_KEY,
-    NOTICE,
-    RULE,
-    VERDICT,
-)  # fmt: skip
+from flagtrail.schema import DETAIL, EVENT, GAP, VERDICT
+from flagtrail.schema.forgetting import FORGOTTEN, HOLD, IDENTITY, IDENTITY_KEY
+from flagtrail.schema.notices import FINDING, NOTICE, RULE
+from flagtrail.schema.whole import METADATA
 from flagtrail.store import Store
 from flagtrail.testing.simulator import Simulator
 from flagtrail.tokens import check, create
@@ -58,7 +48,7 @@ from tests.conftest import held, shown
 from tests.faults.scene import sync
 
 MADE = {"tally", "total", "facet", "waiting", "gathered"}  # out of the events, and anew whenever that is needed
-KEPT = [table for table in SQLModel.metadata.sorted_tables if table.name not in MADE]
+KEPT = [table for table in METADATA.sorted_tables if table.name not in MADE]
 NUMBERED, COUNTED, ERA, EVENTS_OF = "0003", "0006", "0012", ("record", "detail")
 QUESTIONS = ("action:turned_on,turned_off", "flag -actor:ana*", "environment:production sort:oldest", "is:vanished")
 NOW = datetime.now(UTC).replace(microsecond=0)

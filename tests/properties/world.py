@@ -15,7 +15,7 @@ from sqlalchemy import text
 from flagtrail import sync
 from flagtrail.connector import Stream
 from flagtrail.report import Report, Verification
-from flagtrail.schema import TABLES
+from flagtrail.schema.whole import TABLES
 from flagtrail.source import Source
 from flagtrail.status import NOT_READ, status
 from flagtrail.store import Store

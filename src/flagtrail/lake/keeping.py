@@ -22,7 +22,8 @@ from flagtrail.lake.lock import alone_with_the_lake
 from flagtrail.lake.settings import LakeSettings
 from flagtrail.lake.table import DeltaTable, shown
 from flagtrail.query import reading
-from flagtrail.schema import EVENT, FORGOTTEN
+from flagtrail.schema import EVENT
+from flagtrail.schema.forgetting import FORGOTTEN
 from flagtrail.store import Store
 
 NOTES = 50_000  # notes that are followed in one write

@@ -10,11 +10,11 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from flagtrail.bulk import insert_new
 from flagtrail.database import enter, guarded, writing
 from flagtrail.notices.message import Finding
-from flagtrail.schema import FINDING, NOTICE, RULE
+from flagtrail.schema.notices import FINDING, NOTICE, RULE
 from flagtrail.store import Store
 from flagtrail.window import to_ms
 
@@ -94,10 +94,9 @@ def begun(store: Store) -> dict[str, Begun]:
 
 def begin(store: Store, rule: str, position: int, known: Iterable[str], now: datetime) -> None:
     """Let a rule begin after an event, with findings that it does not tell of; nothing if it has begun already."""
-    insert_into = postgresql.insert if store.engine.dialect.name == "postgresql" else sqlite.insert
     row = {"rule": rule, "position": position, "began_at": now, "left_out": 0}
     with guarded(store.shown), writing(store.engine) as connection:
-        if connection.execute(insert_into(RULE).values(row).on_conflict_do_nothing()).rowcount:
+        if insert_new(connection, RULE, row):
             connection.execute(delete(FINDING).where(FINDING.c.rule == rule))
             _remember(connection, rule, known, now)
 

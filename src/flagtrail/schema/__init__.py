@@ -4,22 +4,13 @@ Every instant is UTC with milliseconds: TIMESTAMPTZ in PostgreSQL; in SQLite tex
 which sorts by time and which its date functions read.
 """
 
-from sqlmodel import SQLModel
+# Those that nearly every command needs; the others are named in modules of their own: each takes its time to start.
+from flagtrail.schema.coverage import COVERAGE, GAP, VERDICT
+from flagtrail.schema.gathered import FACET, GATHERED, TALLY, TOTAL, WAITING
+from flagtrail.schema.streams import SOURCE, STREAM
+from flagtrail.schema.trail import DETAIL, DICTIONARY, EVENT, RECORD
 
-from flagtrail.schema.coverage import CoverageRow, GapRow, VerdictRow
-from flagtrail.schema.forgetting import ForgottenRow, HoldRow, IdentityKeyRow, IdentityRow
-from flagtrail.schema.gathered import FacetRow, GatheredRow, TallyRow, TotalRow, WaitingRow
-from flagtrail.schema.notices import FindingRow, NoticeRow, RuleRow
-from flagtrail.schema.streams import SourceRow, StreamRow
-from flagtrail.schema.tokens import TokenRow
-from flagtrail.schema.trail import DetailRow, DictionaryRow, EventRow, RecordRow
-
-TABLES: tuple[type[SQLModel], ...] = (
-    EventRow, RecordRow, DictionaryRow, DetailRow, CoverageRow, GapRow, VerdictRow, SourceRow, StreamRow,
-    TallyRow, TotalRow, FacetRow, WaitingRow, GatheredRow, TokenRow, RuleRow, NoticeRow, FindingRow,
-    ForgottenRow, IdentityRow, IdentityKeyRow, HoldRow,
+__all__ = (
+    "COVERAGE", "DETAIL", "DICTIONARY", "EVENT", "FACET", "GAP", "GATHERED", "RECORD", "SOURCE", "STREAM", "TALLY",
+    "TOTAL", "VERDICT", "WAITING",
 )  # fmt: skip
-(
-    EVENT, RECORD, DICTIONARY, DETAIL, COVERAGE, GAP, VERDICT, SOURCE, STREAM, TALLY, TOTAL, FACET, WAITING, GATHERED,
-    TOKEN, RULE, NOTICE, FINDING, FORGOTTEN, IDENTITY, IDENTITY_KEY, HOLD,
-) = (SQLModel.metadata.tables[str(row.__tablename__)] for row in TABLES)  # fmt: skip

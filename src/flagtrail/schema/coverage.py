@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from flagtrail.columns import Instant
+from flagtrail.columns import Instant, table_of
 
 
 class CoverageRow(SQLModel, table=True):
@@ -55,3 +55,6 @@ class VerdictRow(SQLModel, table=True):
     changed: int = Field(default=0, description="entries that had other content by now, and got a new revision")
     vanished: int = Field(default=0, description="entries that the vendor no longer shows, and that were marked so")
     reason: str | None = Field(default=None, description="why it differs, or cannot be verified")
+
+
+COVERAGE, GAP, VERDICT = (table_of(row) for row in (CoverageRow, GapRow, VerdictRow))

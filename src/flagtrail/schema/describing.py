@@ -1,22 +1,22 @@
 """Writes docs/schema.md."""
 
-from sqlmodel import SQLModel
-
 from flagtrail import schema
+from flagtrail.columns import table_of
+from flagtrail.schema.whole import TABLES
 
 
 def describe() -> str:
     """Return the tables as Markdown: `docs/schema.md`, which `make docs` writes."""
     lines = ["# The tables", "", "Written by `make docs` from `src/flagtrail/schema`.", ""]
     lines += [(schema.__doc__ or "").split("\n\n", 1)[1].strip(), ""]
-    for row in schema.TABLES:
-        table = SQLModel.metadata.tables[str(row.__tablename__)]
+    for row in TABLES:
+        table = table_of(row)
         lines += [f"## {table.name}", "", str(row.__doc__), "", "| column | type | |", "|---|---|---|"]
         for column in table.columns:
             about = row.model_fields[column.name].description
             kind = {
                 "Instant": "instant",
-                "JSON": "JSON",
+                "Document": "JSON",
                 "LargeBinary": "bytes",
                 "Integer": "integer",
                 "BigInteger": "integer",

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Column, Identity, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from flagtrail.columns import Document, Instant, Number
+from flagtrail.columns import Document, Instant, Number, table_of
 
 
 class ForgottenRow(SQLModel, table=True):
@@ -62,3 +62,8 @@ class HoldRow(SQLModel, table=True):
     reason: str = Field(description="why")
     until: datetime | None = Field(default=None, sa_type=Instant, description="when it ended; null: it holds")
     ended_reason: str | None = Field(default=None, description="why it ended")
+
+
+FORGOTTEN, IDENTITY, IDENTITY_KEY, HOLD = (
+    table_of(row) for row in (ForgottenRow, IdentityRow, IdentityKeyRow, HoldRow)
+)

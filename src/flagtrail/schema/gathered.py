@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Column, Integer
 from sqlmodel import Field, SQLModel
 
-from flagtrail.columns import Instant, Number
+from flagtrail.columns import Instant, Number, table_of
 
 
 class TallyRow(SQLModel, table=True):
@@ -70,3 +70,8 @@ class GatheredRow(SQLModel, table=True):
         sa_column_kwargs={"server_default": "0"},
         description="another number whenever everything was begun anew",
     )
+
+
+TALLY, TOTAL, FACET, WAITING, GATHERED = (
+    table_of(row) for row in (TallyRow, TotalRow, FacetRow, WaitingRow, GatheredRow)
+)

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Identity, Index
+from sqlalchemy import Column, Identity
 from sqlmodel import Field, SQLModel
 
-from flagtrail.columns import Document, Instant, Number, where
+from flagtrail.columns import Document, Instant, Number, table_of
 
 
 class RuleRow(SQLModel, table=True):
@@ -24,10 +24,7 @@ class NoticeRow(SQLModel, table=True):
     """A message for one sink. It is sent at least once: one that may be sent twice has the same key both times."""
 
     __tablename__ = "notice"
-    __table_args__ = (
-        Index("notice_waiting", "sink", "due_at", **where("state = 'waiting'")),
-        {"sqlite_autoincrement": True},
-    )
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     number: int = Field(sa_column=Column(Number, Identity(), primary_key=True), description="what people call it")
     rule: str = Field(description="name of the `[[notice]]`")
@@ -62,3 +59,6 @@ class FindingRow(SQLModel, table=True):
         primary_key=True, description="what it is: a gap, a refused source or stream, entries that age out"
     )
     seen_at: datetime = Field(sa_type=Instant, description="when it was seen first")
+
+
+RULE, NOTICE, FINDING = (table_of(row) for row in (RuleRow, NoticeRow, FindingRow))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from flagtrail.columns import Instant
+from flagtrail.columns import Instant, table_of
 
 
 class SourceRow(SQLModel, table=True):
@@ -61,3 +61,6 @@ class StreamRow(SQLModel, table=True):
         default=None, sa_type=Instant, description="the last sync with one; null once it succeeds"
     )
     error: str | None = Field(default=None, description="what the last failed sync said; null once it succeeds")
+
+
+SOURCE, STREAM = (table_of(row) for row in (SourceRow, StreamRow))

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Column, LargeBinary, String
 from sqlmodel import Field, SQLModel
 
-from flagtrail.columns import Instant
+from flagtrail.columns import Instant, table_of
 
 
 class TokenRow(SQLModel, table=True):
@@ -23,3 +23,6 @@ class TokenRow(SQLModel, table=True):
     )
     used_at: datetime | None = Field(default=None, sa_type=Instant, description="about when it was used last")
     revoked_at: datetime | None = Field(default=None, sa_type=Instant, description="since when it is of no use")
+
+
+TOKEN = table_of(TokenRow)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Column, Identity, Index, LargeBinary
 from sqlmodel import Field, SQLModel
 
-from flagtrail.columns import Document, Instant, Number, where
+from flagtrail.columns import Document, Instant, Number, table_of
 
 
 class EventRow(SQLModel, table=True):
@@ -17,9 +17,6 @@ class EventRow(SQLModel, table=True):
         Index("event_by_id", "id", unique=True),
         Index("event_by_time", "occurred_at", "number"),
         Index("event_by_stream", "source", "stream", "occurred_at"),
-        Index("event_by_related", "related_event", **where("related_event IS NOT NULL")),
-        Index("event_provisional", "source", "stream", "occurred_at", **where("provisional")),
-        Index("event_vanished", "source", "stream", "vanished_reason", **where("vanished_at IS NOT NULL")),
         {"sqlite_autoincrement": True},  # no number is given twice, whatever was deleted
     )
 
@@ -106,7 +103,6 @@ class DetailRow(SQLModel, table=True):
     """The full form of an entry, which the vendor tells one entry at a time: a queue until it was fetched."""
 
     __tablename__ = "detail"
-    __table_args__ = (Index("detail_open", "source", "occurred_at", **where("state = 'open'")),)
 
     number: int = Field(
         sa_column=Column(Number, primary_key=True, autoincrement=False), description="number of the event"
@@ -120,3 +116,6 @@ class DetailRow(SQLModel, table=True):
     body: bytes | None = Field(
         default=None, sa_type=LargeBinary, description="the vendor's JSON in full; packed by Zstandard"
     )
+
+
+EVENT, RECORD, DICTIONARY, DETAIL = (table_of(row) for row in (EventRow, RecordRow, DictionaryRow, DetailRow))

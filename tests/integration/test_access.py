@@ -200,7 +200,16 @@ def test_a_bug_is_told_to_nobody_but_the_log(url: str, monkeypatch: pytest.Monke
         assert answer.headers["content-type"] == "application/problem+json"
         assert "secret" not in answer.text
         assert answer.headers["cache-control"] == "no-store"
-    assert told(logged, "request_crashed")
+        monkeypatch.setattr("flagtrail.web.page.coverage.of_trail", broken)
+        page = api.get("/coverage")
+        assert page.status_code == 500
+        assert page.headers["content-type"].startswith("text/html")
+        assert "That is a bug" in page.text
+        assert "Try again" in page.text
+        assert "secret" not in page.text
+        monkeypatch.setattr("flagtrail.web.page.shell.reader_of", broken)
+        assert api.get("/coverage").headers["content-type"] == "application/problem+json", "not even a page can be made"
+    assert len(told(logged, "request_crashed")) == 3
 
 
 def test_the_log_tells_of_requests_and_never_what_was_asked_for(

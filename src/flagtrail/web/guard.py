@@ -9,11 +9,12 @@ from urllib.parse import parse_qsl
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import Response
 
 from flagtrail.serving import ServeSettings
 from flagtrail.web.origin import is_own
-from flagtrail.web.problems import PROBES, WORDS, problem
+from flagtrail.web.problems import PROBES, crashed, problem
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -69,7 +70,7 @@ class Guard:
         except Exception:
             log.exception("request_crashed", **_told(scope))
             if not status:
-                await problem(500, WORDS[500])(scope, receive, answer)
+                await crashed(Request(scope))(scope, receive, answer)
             # One that has begun is cut: the server closes the connection, and nobody takes a part for the whole.
         finally:
             took = round((time.perf_counter() - begun) * 1000, 1)

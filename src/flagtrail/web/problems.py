@@ -66,6 +66,14 @@ def problem(
     return Response(to_json(told), status, headers, MEDIA_TYPE)
 
 
+def crashed(request: Request) -> Response:
+    """Return the answer for a request that met a bug of ours: a page, where even that can be made."""
+    try:
+        return _answer(request, 500, WORDS[500])
+    except Exception:  # noqa: BLE001  # it is in the log; what is broken may be what every page needs
+        return problem(500, WORDS[500])
+
+
 def teach(app: FastAPI) -> None:
     """Let an app answer each error with a problem, and say so in its OpenAPI document."""
     app.add_exception_handler(Refused, _refused)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from flagtrail.store import Store
-from flagtrail.tokens import READ, create
+from flagtrail.tokens import READ, create, revoke
 from tests.browser import trail
 from tests.browser.conftest import Open
 from tests.browser.test_timeline import happened, row
@@ -16,8 +16,8 @@ from tests.serving import served
 
 
 @pytest.fixture
-def token(store: Store) -> str:
-    return create(store, "browser", [READ])
+def token(store: Store, request: pytest.FixtureRequest) -> str:
+    return create(store, request.node.name, [READ])
 
 
 @pytest.fixture
@@ -45,4 +45,19 @@ def test_who_has_a_token_comes_in_and_goes_out(visit: Open, guarded: str, token:
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/signin"))
     page.goto("/coverage")
+    expect(page).to_have_url(re.compile("/signin"))
+
+
+def test_whose_token_ends_is_told_so_on_the_open_page(
+    visit: Open, guarded: str, token: str, store: Store, request: pytest.FixtureRequest
+) -> None:
+    page = visit("/?since=1h", base=guarded)
+    page.get_by_label("Token").fill(token)
+    page.keyboard.press("Enter")
+    told = page.locator("[data-live-state]")
+    expect(told).to_have_text("Live")
+    revoke(store, request.node.name)
+    expect(told).to_have_text("Signed out", timeout=30_000)
+    expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile("/signin"))

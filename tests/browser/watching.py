@@ -6,6 +6,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Request,
 
 REPORT = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile} ${event.sample}`), true);"""
+LIVE = "/api/v1/live"
 SAID = (404, 409, 422)  # statuses of pages that say what is wrong with an address
 
 
@@ -40,5 +41,6 @@ class Watch:
         # A page that says what is wrong with a question is an answer, also when a script fetched it.
         part = urlsplit(response.url).path.startswith(("/static/", "/api/"))
         told = response.request.is_navigation_request() or (response.status in SAID and not part)
+        told |= response.status == 401 and urlsplit(response.url).path == LIVE  # the page says "Signed out" then
         if response.status >= 500 or (response.status >= 400 and not told):
             self.found.append(f"answer: {response.status} {response.url}")

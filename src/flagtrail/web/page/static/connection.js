@@ -6,10 +6,14 @@ const MOST = 60_000;
 const STEADY = 30_000; // a connection that held so long did not fail at once
 
 export class Connection {
-  /** `told` gets each event "change"; `changed` is called whenever `state` or the seconds to wait are others. */
-  constructor(told, changed) {
+  /**
+   * `told` is called for each event "change"; `changed` whenever `isOpen` or the seconds to wait are others; `refused`
+   * when the server is there and does not let us listen.
+   */
+  constructor(told, changed, refused) {
     this.told = told;
     this.changed = changed;
+    this.refused = refused;
     this.address = null;
     this.position = null; // the id of the last event that came
     this.source = null;
@@ -80,7 +84,10 @@ export class Connection {
       this.opened = Date.now();
       this.changed();
     };
-    this.source.onerror = () => this.lose(); // the browser itself would try every few seconds for ever
+    this.source.onerror = ({ target }) => {
+      if (target.readyState === EventSource.CLOSED) this.refused();
+      this.lose(); // the browser itself would try every few seconds for ever
+    };
     this.source.addEventListener("change", (event) => {
       this.position = event.lastEventId || this.position;
       this.told();

@@ -9,8 +9,9 @@ let paused = false;
 let waiting = 0; // changes that were told and are not shown yet
 let timer = null;
 let last = 0;
+let signedOut = false;
 
-const connection = new Connection(came, tell);
+const connection = new Connection(came, tell, ask);
 const list = () => document.querySelector(".list");
 
 function show(state, text) {
@@ -27,9 +28,13 @@ function tell() {
   const button = controls.querySelector("[data-live-pause]");
   button.textContent = paused ? (waiting ? `Show ${waiting} new` : "Go on") : "Pause";
   button.setAttribute("aria-pressed", String(paused));
+  button.hidden = signedOut;
   const { isOpen, wait } = connection;
-  controls.querySelector("[data-live-again]").hidden = !wait;
-  if (wait) show("lost", navigator.onLine ? `Not connected, next try in ${wait} s` : "No network");
+  const again = controls.querySelector("[data-live-again]");
+  again.hidden = !wait && !signedOut;
+  again.textContent = signedOut ? "Sign in" : "Try now";
+  if (signedOut) show("lost", "Signed out");
+  else if (wait) show("lost", navigator.onLine ? `Not connected, next try in ${wait} s` : "No network");
   else if (paused) show("", "Paused");
   else if (isOpen) show("on", "Live");
   else show("lost", "Connecting …");
@@ -44,7 +49,20 @@ function came() {
   } else soon();
 }
 
+/** Find out whether we were refused because the token, by which we signed in, is of no use any more. */
+async function ask() {
+  try {
+    const { address } = await fetchPage(location.href);
+    if (new URL(address).pathname !== "/signin") return;
+    signedOut = true;
+    connection.listen(null);
+  } catch {
+    // the next try tells
+  }
+}
+
 function listen() {
+  if (signedOut) return void tell();
   const address = list()?.dataset.live ?? null;
   if (address !== connection.address) waiting = 0;
   connection.listen(address);
@@ -109,6 +127,7 @@ function anchored() {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest?.("[data-live-again]")) {
+    if (signedOut) return void location.reload(); // which leads to where a token is asked for, and back
     document.querySelector("[data-live-pause]").focus(); // the button goes away
     connection.again();
   }

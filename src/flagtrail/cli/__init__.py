@@ -17,6 +17,7 @@ import typer
 from flagtrail import __version__
 from flagtrail.cli import hold, notices
 from flagtrail.cli.commands import COMMANDS
+from flagtrail.cli.options import Asking
 from flagtrail.cli.token import create, list_, revoke
 from flagtrail.errors import FlagtrailError
 
@@ -56,7 +57,7 @@ def _in_paragraphs(text: str) -> str:
 
 
 for each in COMMANDS:
-    app.command()(into_a_pipe(each))
+    app.command(cls=Asking if "query" in each.__annotations__ else None)(into_a_pipe(each))
 tokens = typer.Typer(name="token", help="Make, list and revoke the tokens by which the trail is asked over HTTP.")
 for each in (create, list_, revoke):
     tokens.command(each.__name__.rstrip("_"))(into_a_pipe(each))

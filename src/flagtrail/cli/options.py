@@ -1,16 +1,19 @@
 """What several commands have: their options, the forms of their output, and how a time is typed."""
 
+import re
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from flagtrail.errors import ConfigError
 from flagtrail.when import parse_moment
 
 FAILED = 1  # the exit code when some source failed
+UNWANTED = re.compile(r"-[a-z_]{2,}:")  # how a question begins that begins with what is not wanted
 
 
 class Form(StrEnum):
@@ -27,6 +30,17 @@ class Simple(StrEnum):
 
     TABLE = "table"
     JSON = "json"
+
+
+class Asking(TyperCommand):
+    """A command with a question, which may begin with a minus sign: `flagtrail events -actor:bot`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Read the arguments; a condition is never taken for options that are written together."""
+        conditions = [] if "--" in args else [each for each in args if UNWANTED.match(each)]
+        if conditions:
+            args = [*(each for each in args if not UNWANTED.match(each)), "--", *conditions]
+        return super().parse_args(ctx, args)
 
 
 ConfigOption = Annotated[

@@ -6,6 +6,7 @@ its vendor, or a hold forbids it, 2 wrong use or config, 130 interrupted.
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -17,10 +18,13 @@ import typer
 from flagtrail import __version__
 from flagtrail.cli import hold, notices
 from flagtrail.cli.commands import COMMANDS
+from flagtrail.cli.options import STANDING
 from flagtrail.cli.token import create, list_, revoke
 from flagtrail.errors import FlagtrailError
 
 WRONG, INTERRUPTED = 2, 130
+# A question that begins with what is not wanted; what it names is checked where questions are read.
+_NEGATED = re.compile(r'-(?:"|[a-z]\w+:)', re.IGNORECASE)
 # Typer has its own copy of click, and names no base class of what a wrong command line raises.
 CommandLineError: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -88,7 +92,7 @@ def main() -> None:
     """Run the command line and exit; a mistake of the user's is told in one line and never as a traceback."""
     gc.disable()  # until a command has what it needs: see `importing`
     try:
-        code = app(standalone_mode=False)
+        code = app(_understood(sys.argv[1:]), standalone_mode=False)
     except FlagtrailError as error:
         code = _wrong(str(error))
     except CommandLineError as error:
@@ -104,6 +108,11 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(INTERRUPTED)  # a thread may still wait for a vendor: every commit is whole, so it can be left behind
     sys.exit(code)
+
+
+def _understood(arguments: list[str]) -> list[str]:
+    """Return what was typed, in which `-environment:production` is no option `-e` with the value `nvironment:...`."""
+    return [STANDING + each if _NEGATED.match(each) else each for each in arguments]
 
 
 def _wrong(text: str) -> int:

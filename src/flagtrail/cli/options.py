@@ -10,6 +10,8 @@ import typer
 from flagtrail.errors import ConfigError
 from flagtrail.when import parse_moment
 
+MOST = 10**9  # rows that may be asked for at once; larger numbers fit no database
+STANDING = " "  # put before what begins with a minus sign and is no option
 FAILED = 1  # the exit code when some source failed
 
 

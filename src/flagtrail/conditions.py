@@ -30,15 +30,16 @@ from flagtrail.fields import BY_NAME
 from flagtrail.impact import NUMBER, Range, parse_range
 from flagtrail.question import TEXT, Query, place_of
 from flagtrail.schema import EVENT
-from flagtrail.spelling import DOTTED, KEPT, LETTER, expressions_of
+from flagtrail.spelling import DOTTED, KELVIN, KEPT, LETTER, expressions_of
 
 TEXTS = ("summary", "comment", "object_key", "object_name", "location", "actor_name")
 LONG_TEXT = 100_000  # characters of an event that PostgreSQL's index of words reads
 # To the letter what PostgreSQL's index is of, or it would not be used.
 WORDS = (
     "to_tsvector('simple'::regconfig, regexp_replace("
-    "regexp_replace(replace(left({}, {}), '{}', 'i '), '[^{}]+', ' ', 'g'), '(^| )([0-9])', '\\1{}\\2', 'g'))"
-).format(" || ' ' || ".join(f"coalesce(event.{name}, '')" for name in TEXTS), LONG_TEXT, DOTTED, KEPT, LETTER)
+    "regexp_replace(replace(replace(left({}, {}), '{}', 'i '), '{}', 'k'), '[^{}]+', ' ', 'g'), "
+    "'(^| )([0-9])', '\\1{}\\2', 'g'))"
+).format(" || ' ' || ".join(f"coalesce(event.{name}, '')" for name in TEXTS), LONG_TEXT, DOTTED, KELVIN, KEPT, LETTER)
 COMMENTED = EVENT.c.comment != literal_column("''")
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from flagtrail.conditions import has_terms
 from flagtrail.schema import EVENT
 from flagtrail.spelling import terms_of
 
+CAPITAL = "É"  # of which not every server knows the small letter
 MORE = 4  # times as many events are worth putting together, so that fewer have to be looked at
 FREQUENT_FROM = 0.03  # share of events with a word; of words that it does not know, PostgreSQL expects 0.02
 
@@ -28,7 +29,8 @@ def rarest(connection: Connection, text: str, others: list[ColumnElement[bool]])
     each term is frequent, and the other conditions are not: those are to be looked for alone. None also when the index
     has nothing of the text.
     """
-    terms = terms_of(text)
+    folds = connection.execute(select(func.lower(CAPITAL) == CAPITAL.lower())).scalar_one()
+    terms = terms_of(text, folds=folds)
     if not terms:
         return None
     numbers = {term: _expected(connection, [has_terms([term])]) for term in terms} if others or terms[1:] else {}

@@ -12,6 +12,7 @@ from flagtrail.words import LONGEST, asked
 
 LETTER = "ǂ"  # before each word that begins with a digit: PostgreSQL would take `0e1f2a9` for a number and a word
 DOTTED = "\u0130"  # its lower case is an i and a mark, which divides
+KELVIN = "\u212a"  # its lower case is a k, also for a server that knows the cases of ASCII only
 # Letters to the parser of PostgreSQL and to Python, with their other cases; for both to read, as these escapes.
 KEPT = (
     r"0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u012f\u0131-\u017f\u0386\u0388-\u038a\u038c\u038e-\u0397\u0399-\u03a1"
@@ -19,28 +20,34 @@ KEPT = (
     r"\u0e01-\u0e30\u1e00-\u1eff\u2126\u212a-\u212b\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
 )
 # Signs whose lower case is a letter that is not theirs the other way round; which sigma it is depends on what follows.
-OTHERS = {"k": "\u212a", "\u00e5": "\u212b", "\u00df": "\u1e9e", "\u03b8": "\u03f4", "\u03c3": "\u03a3",
+OTHERS = {"k": KELVIN, "\u00e5": "\u212b", "\u00df": "\u1e9e", "\u03b8": "\u03f4", "\u03c3": "\u03a3",
           "\u03c2": "\u03a3", "\u03c9": "\u2126"}  # fmt: skip
+_ASCII = frozenset(map(chr, range(128)))
 BEYOND = 0x40000  # there is no letter from here on
 _PIECE = re.compile(f"[{KEPT}]+")
 
 
-def terms_of(text: str) -> list[str]:
+def terms_of(text: str, *, folds: bool = True) -> list[str]:
     """Return what PostgreSQL's index of words is asked for by a text: an event that has it meets each of these.
 
-    There is none when the index has nothing of the text.
+    There is none when the index has nothing of the text. `folds` says whether the server knows the cases of letters
+    beyond ASCII, which it does not with the locale C.
     """
     beginnings, groups = asked(text)
-    terms = [term for word in beginnings for term in _pieces(word, begins=True)]
+    terms = [term for word in beginnings for term in _pieces(word, begins=True, folds=folds)]
     # A word that was cut is known by its beginning only.
-    terms += [term for group in groups for word in group for term in _pieces(word, begins=len(word) == LONGEST)]
+    whole = ((word, len(word) == LONGEST) for group in groups for word in group)
+    terms += [term for word, cut in whole for term in _pieces(word, begins=cut, folds=folds)]
     return list(dict.fromkeys(terms))
 
 
-def _pieces(word: str, *, begins: bool) -> Iterator[str]:
-    for piece in _PIECE.finditer(word):
-        how = ":*" if begins and piece.end() == len(word) else ""
-        yield f"'{LETTER if piece[0][0] in '0123456789' else ''}{piece[0]}'{how}"
+def _pieces(word: str, *, begins: bool, folds: bool) -> Iterator[str]:
+    for found in _PIECE.finditer(word):
+        piece, begun = found[0], begins and found.end() == len(word)
+        if not folds and (other := next((sign for sign in piece if _forms(sign) - {sign, KELVIN, *_ASCII}), None)):
+            piece, begun = piece.partition(other)[0], True  # it may stand there as a capital from here on
+        if piece:
+            yield f"'{LETTER if piece[0] in '0123456789' else ''}{piece}'{':*' if begun else ''}"
 
 
 def expressions_of(text: str) -> list[str]:

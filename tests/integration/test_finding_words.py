@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from flagtrail.connector import Stream
 from flagtrail.database import writing
@@ -87,3 +88,15 @@ def test_words_with_digits_of_an_older_database_are_found_after_its_upgrade(stor
         upgraded.gather()
         assert found(upgraded, "check") == {"0", "1"}
         assert not upgraded.recount()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_nothing_is_missing_where_the_server_knows_the_cases_of_ascii_only(postgres: Any) -> None:
+    url = postgres()
+    name = make_url(url).database
+    postgres.execute(f"DROP DATABASE {name}", f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    made = random.Random(5)
+    with Store(url) as store:
+        read = fill(store, [text_of(made) for _ in range(150)], made)
+        for wanted in sorted({word[:end] for told in read.values() for word in words(told) for end in (2, 9)}):
+            assert found(store, wanted) >= {id for id, told in read.items() if has_words(told, wanted)}, wanted

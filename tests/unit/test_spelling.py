@@ -36,5 +36,6 @@ def test_a_word_is_looked_for_by_its_pieces_and_decided_as_a_whole() -> None:
     assert terms_of('"check out"') == ["'check'", "'out'"]
     assert terms_of("a½b") == ["'a'", "'b':*"]
     assert terms_of("½") == []
+    assert terms_of('über naïve kilo "Café"', folds=False) == ["'na':*", "'kilo':*", "'caf':*"]
     [expression] = expressions_of("ax")
     assert expression.endswith("[Aa][Xx]")

@@ -20,7 +20,8 @@ def upgrade() -> None:
     """Make PostgreSQL's index of words anew; in SQLite let nothing have been gathered, which is done behind a load."""
     if op.get_bind().dialect.name == "postgresql":
         texts = " || ' ' || ".join(f"coalesce({name}, '')" for name in TEXTS)
-        words = f"regexp_replace(replace(left({texts}, 100000), '\u0130', 'i '), '[^{KEPT}]+', ' ', 'g')"
+        plain = f"replace(replace(left({texts}, 100000), '\u0130', 'i '), '\u212a', 'k')"
+        words = f"regexp_replace({plain}, '[^{KEPT}]+', ' ', 'g')"
         index = f"to_tsvector('simple'::regconfig, regexp_replace({words}, '(^| )([0-9])', '\\1ǂ\\2', 'g'))"
         op.execute("DROP INDEX search_text")
         op.execute(sa.text(f"CREATE INDEX search_text ON event USING gin ({index})".replace(":", "\\:")))

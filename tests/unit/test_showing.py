@@ -64,6 +64,13 @@ def test_plain_text_is_one_line_without_any_control_character(text: str) -> None
     assert is_harmless(plain(text))
 
 
+def test_a_stream_is_called_by_what_people_call_its_scope_on_one_line() -> None:
+    assert showing.titled("audit_log", None) == "audit_log"
+    assert showing.titled("flag_events[5f/7a]", "Web / Production") == "flag_events Web / Production"
+    assert is_harmless(showing.titled("flag_events[5f]", EVIL))
+    assert is_harmless(showing.titled(f"flag_events[{EVIL}]", None))
+
+
 def test_plain_text_keeps_everything_that_can_be_seen() -> None:
     assert plain(EVIL) == "evil x[31mred[0m2J [bold red]x[/] "
     assert plain("  Grüße,\n\t世界  ") == "Grüße, 世界"

@@ -247,4 +247,4 @@ def counted(number: int, one: str, many: str) -> str:
 
 def titled(stream: str, label: str | None) -> str:
     """Return a stream's name, with what people call its scope instead of an opaque id."""
-    return f"{stream.partition('[')[0]} {label}" if label else stream
+    return plain(f"{stream.partition('[')[0]} {label}" if label else stream)

@@ -30,23 +30,16 @@ from flagtrail.fields import BY_NAME
 from flagtrail.impact import NUMBER, Range, parse_range
 from flagtrail.question import TEXT, Query, place_of
 from flagtrail.schema import EVENT
-from flagtrail.words import LONGEST, asked, spelled
+from flagtrail.spelling import DOTTED, KELVIN, KEPT, LETTER, expressions_of
 
 TEXTS = ("summary", "comment", "object_key", "object_name", "location", "actor_name")
 LONG_TEXT = 100_000  # characters of an event that PostgreSQL's index of words reads
-DIVIDING = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~–—…“”‘’«»·•→←⇒×÷±\u00a0\t\n\r"  # noqa: RUF001
-LETTER = "ǂ"  # before each word that begins with a digit: PostgreSQL would take `0e1f2a9` for a number and a word
 # To the letter what PostgreSQL's index is of, or it would not be used.
 WORDS = (
-    "to_tsvector('simple'::regconfig, "
-    "regexp_replace(translate(left({}, {}), '{}', '{}'), '(^| )([0-9])', '\\1{}\\2', 'g'))"
-).format(
-    " || ' ' || ".join(f"coalesce(event.{name}, '')" for name in TEXTS),
-    LONG_TEXT,
-    DIVIDING.replace("'", "''"),
-    " " * len(DIVIDING),
-    LETTER,
-)
+    "to_tsvector('simple'::regconfig, regexp_replace("
+    "regexp_replace(replace(replace(left({}, {}), '{}', 'i '), '{}', 'k'), '[^{}]+', ' ', 'g'), "
+    "'(^| )([0-9])', '\\1{}\\2', 'g'))"
+).format(" || ' ' || ".join(f"coalesce(event.{name}, '')" for name in TEXTS), LONG_TEXT, DOTTED, KELVIN, KEPT, LETTER)
 COMMENTED = EVENT.c.comment != literal_column("''")
 
 
@@ -216,19 +209,7 @@ def inside(number: ColumnElement[Any], numbers: Range, low: Any, high: Any) -> C
 def _has_text(text: str, dialect: str) -> ColumnElement[bool]:
     if dialect != "postgresql":
         return func.has_words(joined_texts(), text) == 1
-    # To take an event apart into words takes long, and most that do not have one do not have its letters.
-    found = [func.strpos(func.lower(joined_texts()), word) > 0 for word in spelled(text).replace('"', " ").split()
-             if word.isascii()]  # fmt: skip
-    return and_(*found, has_terms(terms_of(text)))
-
-
-def terms_of(text: str) -> list[str]:
-    """Return what PostgreSQL's index of words is asked for by a text: an event that has it meets each of these."""
-    beginnings, groups = asked(text)
-    terms = [_kept(word, ":*") for word in beginnings]
-    # A word that was cut is known by its beginning only.
-    terms += [f"({' <-> '.join(_kept(word, ':*' * (len(word) == LONGEST)) for word in group)})" for group in groups]
-    return terms
+    return and_(*(joined_texts().regexp_match(literal(each, String)) for each in expressions_of(text)))
 
 
 def has_terms(terms: Iterable[str]) -> ColumnElement[bool]:
@@ -236,11 +217,6 @@ def has_terms(terms: Iterable[str]) -> ColumnElement[bool]:
     vector: Any = literal_column(WORDS)
     has: ColumnElement[bool] = vector.op("@@")(literal(" & ".join(terms), String).cast(_TsQuery))
     return has
-
-
-def _kept(word: str, how: str) -> str:
-    """Return a word as the index keeps it; without the letter before it where a rare sign divides it from another."""
-    return f"('{LETTER}{word}'{how} | '{word}'{how})" if word[0] in "0123456789" else f"'{word}'{how}"
 
 
 def joined_texts(event: FromClause = EVENT) -> ColumnElement[str]:

@@ -22,7 +22,7 @@ from flagtrail.fields import BY_NAME
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
 from flagtrail.search import ACTOR, FREQUENT_COLUMNS, MARKED, OBJECT, SELDOM_COLUMNS, marks, told
 from flagtrail.window import from_ms, to_ms
-from flagtrail.words import words
+from flagtrail.words import found_by
 
 LONGEST = 3.0  # seconds of gathering before whoever stores goes on
 AT_ONCE = 2000  # events in one transaction; fewer than these are looked at quickly enough one by one
@@ -150,7 +150,7 @@ class Gathering:
             if indexed:
                 parts = {told(one) for one in texts_of(row) if one}
                 if row[1]:
-                    parts.add(" ".join(words(row[1])))
+                    parts.add(" ".join(found_by(row[1])))
                 texts |= parts
                 all_marks = (marks(OFTEN, frequent), marks(SELDOM, rare), marks(OBJECT, what), _mark_of(who))
                 found.append((ms, " ".join((*all_marks, *parts))))

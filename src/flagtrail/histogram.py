@@ -20,6 +20,7 @@ from flagtrail.walk import ENDLESS, Walk, beside_indexes, ungathered
 from flagtrail.window import EPOCH, Window
 
 HOUR = timedelta(hours=1)
+FIRST = datetime(1, 1, 1, tzinfo=UTC)  # a vendor's clock may have been wrong: there are events before 1970
 QUARTER = timedelta(minutes=15)  # of which the differences between the zones of the world are made
 SPANS = ("hour", "day", "week")
 # What events are counted by, besides the columns that have just one value of a kind each.
@@ -160,7 +161,7 @@ def _tells(table: Any, query: Query, by: Iterable[str]) -> bool:
 
 def _whole_hours(query: Query) -> Window | None:
     """Return the hours that lie in the time that is asked for; None when there is none."""
-    since, until = query.since or EPOCH, query.until or ENDLESS
+    since, until = query.since or FIRST, query.until or ENDLESS
     first = min(since, ENDLESS - HOUR) + (EPOCH - since) % HOUR
     last = until - (until - EPOCH) % HOUR
     return Window(first, last) if first < last else None
@@ -228,7 +229,9 @@ def _counted(connection: Connection, query: Query, by: Sequence[str], bucket: ti
     if bucket:
         seconds = round(bucket.total_seconds())
         if dialect == "sqlite":
-            number: ColumnElement[int] = cast(func.strftime("%s", EVENT.c.occurred_at), BigInteger).op("/")(seconds)
+            epoch = cast(func.strftime("%s", EVENT.c.occurred_at), BigInteger)
+            # SQLite divides towards zero, and its remainder is negative before 1970; spans begin before their events.
+            number: ColumnElement[int] = (epoch - (epoch % seconds + seconds) % seconds) // seconds
         else:
             number = cast(func.floor(extract("epoch", EVENT.c.occurred_at) / seconds), BigInteger)
         group.insert(0, number.label("place"))

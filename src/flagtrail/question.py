@@ -13,6 +13,9 @@ from flagtrail.window import from_ms, to_ms
 from flagtrail.words import spelled
 
 MOST = 500  # values of one field
+SHOWN = 100  # characters of what was written wrongly that an error repeats
+LARGEST = 2**63  # no database has a larger number
+LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # so late that what comes after it may have no time
 TEXT = "text"
 Values = str | Iterable[str] | None
 
@@ -178,6 +181,15 @@ def place_of(cursor: str) -> tuple[datetime, int]:
     """Return the time and the number that a cursor stands for; raises ValueError when it is none."""
     try:
         ms, number = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").split(".")
-        return from_ms(int(ms)), int(number)
+        at, place = from_ms(int(ms)), int(number)
+        is_one = 0 <= place < LARGEST and at < LAST
     except (ValueError, OverflowError):
-        raise ValueError(f"{cursor!r} is no cursor of an event") from None
+        is_one = False
+    if not is_one:
+        raise ValueError(f"{shortened(cursor)} is no cursor of an event")
+    return at, place
+
+
+def shortened(text: str) -> str:
+    """Return in quotes what somebody wrote, or its beginning: a line holds no more."""
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")

@@ -3,20 +3,21 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from flagtrail.conditions import has_terms, terms_of
+from flagtrail.conditions import has_terms
 from flagtrail.schema import EVENT
+from flagtrail.spelling import terms_of
 
+CAPITAL = "É"  # of which not every server knows the small letter
 MORE = 4  # times as many events are worth putting together, so that fewer have to be looked at
 FREQUENT_FROM = 0.03  # share of events with a word; of words that it does not know, PostgreSQL expects 0.02
 
 
 class ByWords(NamedTuple):
-    """What PostgreSQL finds a text by, the terms that are left out, and other conditions that spare reading much."""
+    """What PostgreSQL finds a text by, and other conditions that spare reading much."""
 
     conditions: list[ColumnElement[bool]]
-    left: list[str]
     others: list[ColumnElement[bool]]
 
 
@@ -25,9 +26,13 @@ def rarest(connection: Connection, text: str, others: list[ColumnElement[bool]])
 
     The index of words puts all events of a beginning together before it tells the first, so terms are not looked for
     of which many more events are expected than of the rarest, and other conditions only if even fewer are. None when
-    each term is frequent, and the other conditions are not: those are to be looked for alone.
+    each term is frequent, and the other conditions are not: those are to be looked for alone. None also when the index
+    has nothing of the text.
     """
-    terms = terms_of(text)
+    folds = connection.execute(select(func.lower(CAPITAL) == CAPITAL.lower())).scalar_one()
+    terms = terms_of(text, folds=folds)
+    if not terms:
+        return None
     numbers = {term: _expected(connection, [has_terms([term])]) for term in terms} if others or terms[1:] else {}
     least = min(numbers.values(), default=0)
     found = [term for term in terms if numbers.get(term, 0) <= MORE * least]
@@ -35,8 +40,7 @@ def rarest(connection: Connection, text: str, others: list[ColumnElement[bool]])
     if MORE * expected < least and least > FREQUENT_FROM * _expected(connection, []):
         return None
     fewer = others if expected < least else []
-    left = [term for term in terms if term not in found]
-    return ByWords([has_terms(found), *fewer], left, [] if fewer else others)
+    return ByWords([has_terms(found), *fewer], [] if fewer else others)
 
 
 def _expected(connection: Connection, conditions: Iterable[ColumnElement[bool]]) -> int:

@@ -33,7 +33,7 @@ from flagtrail.impact import Range, parse_range
 from flagtrail.question import Query, place_of
 from flagtrail.schema import EVENT, TOTAL
 from flagtrail.window import to_ms
-from flagtrail.words import words
+from flagtrail.words import found_by, words
 
 ACTOR = BY_NAME["actor"].columns
 OBJECT = BY_NAME["object"].columns
@@ -79,13 +79,13 @@ def _marks(names: tuple[str, ...], values: tuple[str | None, ...]) -> str:
 
 
 def told(text: str) -> str:
-    """Return the words of a text; of a short one, which may stand in many events, they are remembered."""
+    """Return what a text is found by; of a short one, which may stand in many events, it is remembered."""
     return _told(text) if len(text) <= REMEMBERED else _told.__wrapped__(text)
 
 
 @lru_cache(maxsize=4096)
 def _told(text: str) -> str:
-    return " ".join(words(text))
+    return " ".join(found_by(text))
 
 
 class Asked(NamedTuple):

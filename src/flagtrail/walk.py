@@ -211,7 +211,7 @@ class Walk:
 
     def _in_text(self, query: Query, finding: ByWords) -> Iterator[Row]:
         """Yield the events with some words; what the index of words finds is fetched from where the question begins."""
-        decides = beside_indexes(self.meets if finding.left else meets(replace(query, text=None), "postgresql"))
+        decides = beside_indexes(self.meets)  # what the index has of a word may be less than the word
         near, rest, edge = query, query, None
         for steps in SPANS if self.query.limit else ():
             edge = self._edge(rest, steps)

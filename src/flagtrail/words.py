@@ -5,6 +5,7 @@ A word is a run of letters and digits; case does not matter. `checkout-v2` is tw
 
 import re
 from functools import lru_cache
+from itertools import takewhile
 
 LONGEST = 64  # characters of a word that count; what is longer is found by its beginning
 STAYING = ("\u0130", "\u212a")  # the Turkish I with a dot, and the sign of the kelvin
@@ -25,6 +26,16 @@ def folded(text: str | None) -> str | None:
 def words(text: str) -> list[str]:
     """Return the words of a text in lower case, in their order."""
     return [word[:LONGEST] for word in _WORD.findall(text.lower())]
+
+
+def found_by(text: str) -> list[str]:
+    """Return what a text is found by: its words, and of each with digits also the letters that it begins with.
+
+    Who asks for `check` means `checkout2` too, and of words with digits there is no list: there may be too many.
+    """
+    found = words(text)
+    mixed = (word for word in found if not word.isalpha())
+    return [*found, *filter(None, ("".join(takewhile(str.isalpha, word)) for word in mixed))]
 
 
 def spelled(text: str) -> str:

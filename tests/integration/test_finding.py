@@ -21,6 +21,7 @@ from flagtrail.query import SPANS, Query, count, cursor_of, events, histogram
 from flagtrail.rows import Reading
 from flagtrail.schema import EVENT, FACET, GATHERED, TALLY, TOTAL, WAITING
 from flagtrail.store import Store
+from flagtrail.window import EPOCH
 from tests.integration.mess import DIMENSIONS, Mess, question
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -256,3 +257,33 @@ def test_the_hour_that_comes_twice_is_two_hours(store: Store) -> None:
     ]
     last = Query(since=datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC))
     assert count(store, last, ["vendor"]).total == 0
+
+
+@pytest.mark.parametrize("gathered", [False, True])
+def test_what_a_vendor_dates_before_1970_is_counted_in_its_span(store: Store, gathered: bool) -> None:
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    moments = [EPOCH + timedelta(milliseconds=ms) for ms in (-90_000_000, -3_600_001, -3_600_000, -1500, -1, 0, 1)]
+    pairs = [
+        (Event(vendor_id=str(n), occurred_at=at, action="created", vendor_action="x", comment="odd"), {"id": n})
+        for n, at in enumerate(moments)
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    if gathered:
+        Gathering(store.engine).catch_up()
+    before = datetime(1969, 1, 1, tzinfo=UTC)
+    asked = (
+        Query(),
+        Query(since=before),
+        Query(text="odd"),
+        Query(without={"text": "even"}),
+        Query(without={"object_kind": "flag"}),
+        Query(until=EPOCH + timedelta(days=1)),
+    )
+    for query in asked:
+        for bucket in (timedelta(minutes=20), timedelta(hours=1), timedelta(days=1)):
+            spans = Counter(at - (at - EPOCH) % bucket for at in moments)
+            assert {at: n for (at, _), n in histogram(store, query, None, bucket).items()} == spans, (query, bucket)
+        for unit in SPANS:
+            told = {row[0]: row[1] for row in count(store, query, [unit], zone=BERLIN).rows}
+            assert told == Counter(value_of({"occurred_at": at}, unit, BERLIN) for at in moments), (query, unit)
+        assert count(store, query, ["vendor"]).total == len(moments)

@@ -122,6 +122,9 @@ def test_coverage_moments_and_states_are_told(api: httpx.Client) -> None:
     ]
     assert around["completeness"]["failing"] == ["other"]
     assert around["completeness"]["since"] == "2026-03-01T09:35:00.000Z"
+    moment = {"at": "2026-03-01T10:05Z", "before": "0", "after": "0"}
+    at_once = api.get("/api/v1/around", params=moment).raise_for_status().json()
+    assert (at_once["since"], at_once["until"]) == ("2026-03-01T10:05:00.000Z", "2026-03-01T10:05:00.001Z")
     missing = api.get("/api/v1/state", params={"flag": "no-such-flag", "at": "2026-03-01T10:05Z"}).json()
     assert (missing["flags"], missing["completeness"]["complete"]) == ([], False)
     assert "7d" in problem(api.get("/api/v1/around", params={"at": "1970-01-01T00:00Z", "before": "999999d"}), 422)
@@ -150,6 +153,12 @@ def test_exports_hold_everything_and_say_whether_it_is_complete(api: httpx.Clien
         ("events?limit=1001", "limit: must be less than or equal to 1000"),
         ("events?after=nonsense", "no cursor of an event"),
         ("events?after=MS45OTk5OTk5OTk5OTk5OTk5OTk5OTk5OQ", "no cursor of an event"),
+        ("events?after=MjUzNDAyMzAwNzk5OTk5LjE", "no cursor of an event"),
+        ("events?limit=1" + "0" * 30, "limit: must be less than or equal to 1000"),
+        ("events?environment=", "environment"),
+        ("events?q=environment:", "a value of environment: is missing"),
+        ("events?q=-environment:", "a value of environment: is missing"),
+        ("events?impact=>1" + "0" * 30, "is not a measured effect"),
         ("events?since=whenever", "is not a span such as 90d"),
         ("events?since=2026-03-01T10:00+02:00", "a + in an address is written %2B"),
         ("events?since=2026-03-02&until=2026-03-01", "since is not before until"),
@@ -167,6 +176,8 @@ def test_exports_hold_everything_and_say_whether_it_is_complete(api: httpx.Clien
         ("count?zone=Nowhere/Land", "no time zone"),
         ("count?zone=../../etc/passwd", "no time zone"),
         ("around?before=90d", "longer than 7d"),
+        ("around?before=0s", "or 0"),
+        ("around?limit=1" + "0" * 30, "limit: must be less than or equal to 500"),
         ("around?at=0001-01-01", "lies before 1970"),
         ("state?flag=c*", "at least 3 characters"),
         ("state?flag=x&at=9999-12-31", "after the year 9000"),

@@ -98,6 +98,10 @@ def test_the_span_is_what_is_asked_for(store: Store) -> None:
     put(store, [event("early", -61), event("first", -60), event("last", 5), event("late", 5.01)])
     assert sorted(order(around(store, MOMENT))) == ["first", "last"]
     assert order(around(store, MOMENT, before=2 * MINUTE * 60, after=timedelta())) == ["first", "early"]
+    put(store, [event("now", 0)])
+    assert order(around(store, MOMENT, before=timedelta(), after=timedelta())) == ["now"]
+    assert order(around(store, MOMENT, before=timedelta())) == ["now", "last"]
+    assert order(around(store, MOMENT, after=timedelta())) == ["now", "first"]
 
 
 def test_a_flag_event_and_its_entry_are_one_suspect_with_the_impact(store: Store) -> None:

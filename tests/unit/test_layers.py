@@ -39,6 +39,7 @@ LAYERS = (
     ("places", "effects"),
     ("facets",),
     ("conditions", "vocabulary", "exports.parquet"),
+    ("spelling",),
     ("notices.settings",),
     ("language", "notices.hours"),
     ("question",),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from unicodedata import bidirectional
 
 import pytest
 from hypothesis import given
@@ -19,8 +20,12 @@ from flagtrail.cli.showing import bar, dumps, events_table, plain, plain_table, 
 from flagtrail.exports.columns import COLUMNS
 from flagtrail.exports.csv import FORMULA
 
-EVIL = "\x1b[31mred\x1b[0m\x07\x9b2J\r\n[bold red]x[/] \x00"
+TURNED = "\u202eevil\u202c \u2066x\u2069\u200f\u061c"
+EVIL = TURNED + "\x1b[31mred\x1b[0m\x07\x9b2J\r\n[bold red]x[/] \x00"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def row(**values: Any) -> dict[str, Any]:
@@ -50,7 +55,8 @@ def cell(value: Any, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def is_harmless(text: str) -> bool:
-    return not any(ord(sign) < 32 or 127 <= ord(sign) < 160 for sign in text)
+    controls = any(ord(sign) < 32 or 127 <= ord(sign) < 160 for sign in text)
+    return not controls and not any(bidirectional(sign) in TURNS or sign in "\u061c\u200e\u200f" for sign in text)
 
 
 @given(st.text(max_size=40))
@@ -58,8 +64,15 @@ def test_plain_text_is_one_line_without_any_control_character(text: str) -> None
     assert is_harmless(plain(text))
 
 
+def test_a_stream_is_called_by_what_people_call_its_scope_on_one_line() -> None:
+    assert showing.titled("audit_log", None) == "audit_log"
+    assert showing.titled("flag_events[5f/7a]", "Web / Production") == "flag_events Web / Production"
+    assert is_harmless(showing.titled("flag_events[5f]", EVIL))
+    assert is_harmless(showing.titled(f"flag_events[{EVIL}]", None))
+
+
 def test_plain_text_keeps_everything_that_can_be_seen() -> None:
-    assert plain(EVIL) == "[31mred[0m2J [bold red]x[/] "
+    assert plain(EVIL) == "evil x[31mred[0m2J [bold red]x[/] "
     assert plain("  Grüße,\n\t世界  ") == "Grüße, 世界"
 
 
@@ -98,9 +111,19 @@ def test_cells_of_a_plain_table_are_shown_literally(monkeypatch: pytest.MonkeyPa
 
 
 def test_messages_and_errors_are_shown_literally(capsys: pytest.CaptureFixture[str]) -> None:
-    showing.say("[red]x[/red]")
+    showing.say("[red]x[/red]\u202e\x1b")
     showing.say_errors("[red]y[/red]\nsecond \x1b[2J")
     assert capsys.readouterr().err.splitlines() == ["[red]x[/red]", "error: [red]y[/red]", "error: second [2J"]
+
+
+def test_json_on_a_terminal_holds_as_escapes_what_would_steer_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {"summary": EVIL, "who": "Grüße"}
+    file = io.StringIO()
+    monkeypatch.setattr(showing, "out", Console(width=200, file=file, highlight=False))
+    showing.print_json(value)
+    shown = file.getvalue()
+    assert all(is_harmless(line) for line in shown.split("\n"))
+    assert json.loads(shown) == value
 
 
 @pytest.mark.parametrize("first", FORMULA)

@@ -101,6 +101,7 @@ def asked_by(typed: Typed, people: People) -> Query:
     Raises ConfigError, also for what is said twice.
     """
     use_zone(typed.zone)
+    check_said(typed.where)
     try:
         query = parse(typed.text or "", datetime.now(UTC), reading_zone())
         said = {**query.wanted, **{name: True for name in ("since", "until", "text", "linked") if getattr(query, name)}}
@@ -117,12 +118,20 @@ def asked_by(typed: Typed, people: People) -> Query:
     return expanded(query, people.identities)
 
 
+def check_said(where: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an option with an empty value: its answer would be one to another question."""
+    for name, given in where.items():
+        values = (given,) if isinstance(given, str) else given if isinstance(given, list | tuple) else ()
+        if not all(value.strip() for value in values):
+            raise ConfigError(f"--{name} has an empty value: give it one, or leave --{name} out")
+
+
 def events(
     typed: Typed, limit: int, after: str | None, output: Form, config: Path | None, *, envelope: bool = False,
     from_lake: bool = False,
 ) -> None:  # fmt: skip
     """Show changes, in the order of the question."""
-    if after:
+    if after is not None:
         try:
             place_of(after)
         except ValueError as error:
@@ -203,7 +212,7 @@ def _value(name: str, value: Any) -> str:
     if value is True:
         return FLAGS.get(name, "yes")
     if name in ("occurred_at", "first_seen_at", "vanished_at"):
-        return f"{local(value)} {zone()}"
+        return f"{local(value)} {zone(value)}"
     return plain(value if isinstance(value, str | int) else dumps(value))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flagtrail.cli.asking import Typed, asked_by, asked_of, trust
 from flagtrail.cli.options import Form
-from flagtrail.cli.showing import counted, dumps, out, plain_table, print_json, reading_zone, say
+from flagtrail.cli.showing import counted, dumps, out, plain_table, print_json, reading_zone, say, twice
 from flagtrail.config import load
 from flagtrail.errors import ConfigError
 from flagtrail.exports.csv import cell
@@ -73,7 +73,8 @@ def _kept(found: Counted) -> int:
 
 def _shown(value: Any) -> str:
     if isinstance(value, datetime):
-        return f"{value:%a %Y-%m-%d %H:%M}" if value.hour or value.minute else f"{value:%a %Y-%m-%d}"
+        shown = f"{value:%a %Y-%m-%d %H:%M}" if value.hour or value.minute else f"{value:%a %Y-%m-%d}"
+        return shown + twice(value)
     return "-" if value is None else str(value)
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from flagtrail.around import Around
 from flagtrail.around import around as look_around
-from flagtrail.cli.asking import open_store, trust
+from flagtrail.cli.asking import check_said, open_store, trust
 from flagtrail.cli.options import Simple, moment
 from flagtrail.cli.showing import dumps, local, out, plain, plain_table, print_json, say, zone
 from flagtrail.completeness import Completeness, completeness
@@ -33,6 +33,7 @@ def around(
     at: str, before: str, after: str, limit: int, output: Simple | None, config: Path | None, **where: str | None
 ) -> None:
     """Show what changed around a moment, the likeliest cause first."""
+    check_said(where)
     middle, now = _instant(at), datetime.now(UTC)
     if middle > now + timedelta(minutes=1):
         raise ConfigError(f"{at} lies in the future: nothing has happened then yet")
@@ -57,6 +58,7 @@ def around(
 
 def state(flag: str, at: str, output: Simple | None, config: Path | None, **where: str | None) -> None:
     """Show what a flag was at a moment, as far as it is known."""
+    check_said(where)
     with open_store(config) as store:
         check_known(store, Query(vendor=where.get("vendor")))
         told = _how_complete(store, Query(vendor=where.get("vendor"), project=where.get("project")), config)
@@ -97,7 +99,8 @@ def _how_complete(store: Store, query: Query, config: Path | None) -> Completene
 
 
 def _show_around(found: Around) -> None:
-    title = f"around {local(found.moment)} {zone()}: {len(found.suspects)} of {found.changes} changes, likeliest first"
+    when = f"{local(found.moment)} {zone(found.moment)}"
+    title = f"around {when}: {len(found.suspects)} of {found.changes} changes, likeliest first"
     out.print(Text(title, style="bold"))
     if not found.suspects:
         out.print(Text("nothing is known to have changed then", style="dim"))
@@ -143,7 +146,7 @@ def _change(change: dict[str, Any]) -> str:
 
 def _show_state(one: FlagState) -> None:
     where = " · ".join(plain(part) for part in (one.vendor, one.source, one.place or one.project) if part)
-    out.print(Text(f"\n{plain(one.key)} at {local(one.at)} {zone()} · {where}", style="bold"))
+    out.print(Text(f"\n{plain(one.key)} at {local(one.at)} {zone(one.at)} · {where}", style="bold"))
     told = [fact for fact in (one.exists, *one.facts) if fact]
     table = plain_table(("environment", "what", "value", "how it is known"), map(_fact_line, told))
     out.print(table)

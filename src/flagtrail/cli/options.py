@@ -12,8 +12,9 @@ from typer.core import TyperCommand
 from flagtrail.errors import ConfigError
 from flagtrail.when import parse_moment
 
+MOST = 10**9  # rows that may be asked for at once; larger numbers fit no database
 FAILED = 1  # the exit code when some source failed
-UNWANTED = re.compile(r"-[a-z_]{2,}:")  # how a question begins that begins with what is not wanted
+UNWANTED = re.compile(r'-(?:"|[a-z]\w+:)', re.IGNORECASE)  # how a question begins that begins with what is not wanted
 
 
 class Form(StrEnum):

@@ -1,5 +1,6 @@
 """Shows results to people and to programs: tables, JSON, JSON lines, CSV, bars and messages."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
@@ -24,7 +25,10 @@ class _Output(Console):
 out = _Output(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-CONTROL = dict.fromkeys([*range(32), *range(127, 160)])
+# What steers a terminal, and what lets a text be shown in another order than it has: neither is told.
+TURNING = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+CONTROL = dict.fromkeys([*range(32), *range(127, 160), *TURNING])
+_STEERING = re.compile(f"[\x7f-\x9f{''.join(map(chr, TURNING))}]")
 WIDE = 110  # columns of a terminal from which on the environment has a column of its own
 VENDOR_WIDTH = 12
 VENDOR_STYLE = {"launchdarkly": "cyan", "configcat": "magenta"}
@@ -56,7 +60,9 @@ def reading_zone() -> tzinfo | None:
 
 def say(text: str) -> None:
     """Tell a person something, beside the data."""
-    err.print(text, style="dim", markup=False, soft_wrap=True)
+    err.print(
+        "\n".join(line.translate(CONTROL) for line in text.split("\n")), style="dim", markup=False, soft_wrap=True
+    )
 
 
 def say_errors(text: str) -> None:
@@ -74,13 +80,24 @@ def local(instant: datetime | None, *, seconds: bool = True) -> str:
     """Return an instant in the reader's zone."""
     if instant is None:
         return ""
-    return instant.astimezone(_zone.read).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+    here = instant.astimezone(_zone.read)
+    return here.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M") + twice(here)
 
 
-def zone() -> str:
-    """Return the name of the reader's zone."""
-    now = datetime.now(UTC).astimezone(_zone.read)
-    return f"{now:%Z (UTC%z)}" if now.utcoffset() else "UTC"
+def twice(here: datetime) -> str:
+    """Return the offset from UTC of a time in the reader's zone, if its hour comes twice there; else nothing.
+
+    When clocks are set back, 02:10 may be before or after 02:50: nothing else tells them apart.
+    """
+    clock = here.replace(tzinfo=_zone.read)
+    first, second = (clock.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return "" if first == second else f"{here:%z}"
+
+
+def zone(instant: datetime | None = None) -> str:
+    """Return the name of the reader's zone, as it is at an instant, or now."""
+    here = (instant or datetime.now(UTC)).astimezone(_zone.read)
+    return f"{here:%Z (UTC%z)}" if here.utcoffset() else "UTC"
 
 
 def dumps(value: Any) -> str:
@@ -91,9 +108,9 @@ def dumps(value: Any) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON for people and programs; what no terminal can show, half a surrogate pair, stays an escape."""
+    """Print JSON for people and programs; what no terminal can show or steers it stays an escape."""
     text = dumps(value)
-    out.print_json(text, ensure_ascii="\\ud" in text)
+    out.print_json(text, ensure_ascii="\\ud" in text or bool(_STEERING.search(text)))
 
 
 def _instants(value: Any) -> Any:
@@ -175,13 +192,19 @@ def events_table(rows: list[dict[str, Any]], *, dates: bool = True) -> Renderabl
         table.add_column(no_wrap=True, overflow="ellipsis", width=16 if wide else 13)
         table.add_column(overflow="fold", ratio=1)
         table.add_column(no_wrap=True, style="dim")
-        for row in of_day:
+        rows_of_day = list(of_day)
+        for row in rows_of_day:
             vendor = Text(plain(row["vendor"]), style=VENDOR_STYLE.get(row["vendor"], ""))
             where = [Text(plain(row["environment"] or ""))] if wide else []
             who = plain(row["actor_name"] or row["actor_email"] or row["actor_id"] or row["actor_kind"])
-            when = f"{row['occurred_at'].astimezone(_zone.read):%H:%M:%S}"
+            here = row["occurred_at"].astimezone(_zone.read)
+            when = f"{here:%H:%M:%S}{twice(here)}"
             table.add_row(when, vendor, *where, Text(who), _sentence(row, where=not wide), row["id"][:8])
-        days += [Text(f"\n{day:%a %d %b %Y}, {zone()}", style="bold"), table] if dates else [table]
+        days += (
+            [Text(f"\n{day:%a %d %b %Y}, {zone(rows_of_day[0]['occurred_at'])}", style="bold"), table]
+            if dates
+            else [table]
+        )
     return Group(*days)
 
 
@@ -224,4 +247,4 @@ def counted(number: int, one: str, many: str) -> str:
 
 def titled(stream: str, label: str | None) -> str:
     """Return a stream's name, with what people call its scope instead of an opaque id."""
-    return f"{stream.partition('[')[0]} {label}" if label else stream
+    return plain(f"{stream.partition('[')[0]} {label}" if label else stream)

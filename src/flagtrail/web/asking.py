@@ -17,7 +17,6 @@ from flagtrail.web.problems import Refused, parameters
 from flagtrail.when import parse_moment, parse_span
 
 MOST = 1000  # events on a page
-LARGEST = 2**63  # of numbers in a database
 SHORT = "environment:production since:2d"
 Short = Annotated[str, Field(min_length=1, max_length=4000, examples=[SHORT], json_schema_extra={"format": "question"})]
 Cursor = Annotated[str, Field(max_length=100, json_schema_extra={"format": "cursor"})]
@@ -107,11 +106,9 @@ def page(trail: Trail, asked: PageFilters) -> Query:
         raise Refused(422, "sort stands both in q and beside it; say it once")
     if asked.after is not None:
         try:
-            _, number = place_of(asked.after)
+            place_of(asked.after)
         except ValueError:
-            number = -1
-        if not 0 <= number < LARGEST:
-            raise Refused(422, "after: this is no cursor of an event; it is `next` of the page before")
+            raise Refused(422, "after: this is no cursor of an event; it is `next` of the page before") from None
     oldest = query.oldest_first or asked.sort == "oldest"
     return replace(query, limit=asked.limit + 1, after=asked.after, oldest_first=oldest)
 
@@ -125,12 +122,14 @@ def moment(text: str, name: str, zone: tzinfo = UTC) -> datetime:
         raise Refused(422, f"{name}: {error}{plus}") from None
 
 
-def span(text: str, name: str, *, most: timedelta) -> timedelta:
-    """Return the length of time that a parameter names; raises Refused."""
+def span(text: str, name: str, *, most: timedelta, or_none: bool = False) -> timedelta:
+    """Return the length of time that a parameter names, which may be 0 if so said; raises Refused."""
+    if or_none and text.strip() == "0":
+        return timedelta()
     try:
         found = parse_span(text)
     except ValueError as error:
-        raise Refused(422, f"{name}: {error}") from None
+        raise Refused(422, f"{name}: {error}{', or 0' if or_none else ''}") from None
     if found > most:
         raise Refused(422, f"{name}: {text} is longer than {most.days}d, the most that it can be")
     return found

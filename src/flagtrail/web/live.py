@@ -13,9 +13,10 @@ from flagtrail import query
 from flagtrail.event import to_json
 from flagtrail.exports.columns import as_json
 from flagtrail.follow import follow, number_of, position_of, start
+from flagtrail.question import LARGEST
 from flagtrail.store import Store
 from flagtrail.web.access import Asked, reads, still_granted
-from flagtrail.web.asking import LARGEST, Filters, question
+from flagtrail.web.asking import Filters, question
 from flagtrail.web.flowing import Flowing
 from flagtrail.web.problems import Refused
 

@@ -37,8 +37,8 @@ class MomentFilters(BaseModel):
 class AroundFilters(MomentFilters):
     """What is looked for around a moment."""
 
-    before: Annotated[Length, Field(description="how long before it; 7d at most")] = "1h"
-    after: Annotated[Length, Field(description="how long after it; 7d at most")] = "5m"
+    before: Annotated[Length, Field(description="how long before it, or 0; 7d at most")] = "1h"
+    after: Annotated[Length, Field(description="how long after it, or 0; 7d at most")] = "5m"
     object: Annotated[Value | None, Field(description="key or name; `*` stands for anything")] = None
     limit: Annotated[int, Field(ge=1, le=500, description="how many suspects")] = 10
 
@@ -54,7 +54,7 @@ class StateFilters(MomentFilters):
 def around(trail: Asked, asked: Annotated[AroundFilters, Query()]) -> Response:
     """Return what changed around a moment, the likeliest causes first with reasons, and what was not read around it."""
     at = _known(asked.at)
-    spans = {name: span(getattr(asked, name), name, most=WEEK) for name in ("before", "after")}
+    spans = {name: span(getattr(asked, name), name, most=WEEK, or_none=True) for name in ("before", "after")}
     with within(trail.settings.timeout.total_seconds()):
         until = min(at + spans["after"] + MILLISECOND, datetime.now(UTC))
         trust = complete(trail, Asking(since=at - spans["before"], until=until))

@@ -6,6 +6,7 @@ import typer
 
 from flagtrail.cli.commands.importing import importing
 from flagtrail.cli.options import (
+    MOST,
     ActionOption,
     ActorOption,
     ConfigOption,
@@ -40,7 +41,9 @@ def events(
     text: TextOption = None,
     linked: LinkedOption = False,
     zone: ZoneOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many, newest first; 0 for all.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, max=MOST, help="How many, newest first; 0 for all.")
+    ] = 50,
     after: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Go on where the last page, or the last --follow, ended.")
     ] = None,
@@ -96,7 +99,9 @@ def count(
     by: Annotated[
         list[str] | None, typer.Option("--by", "-b", help="vendor, actor, action, day, ...; several by commas.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="How many of the most frequent values; 0 for all.")] = 20,
+    top: Annotated[
+        int, typer.Option("--top", min=0, max=MOST, help="How many of the most frequent values; 0 for all.")
+    ] = 20,
     since: SinceOption = None,
     until: UntilOption = None,
     zone: ZoneOption = None,
@@ -142,12 +147,12 @@ def show(
 
 def around(
     at: Annotated[str, typer.Argument(metavar="MOMENT", help="2026-03-01T14:03Z, 20m (ago), now.")],
-    before: Annotated[str, typer.Option(help="How far back to look: 1h, 90m.")] = "1h",
+    before: Annotated[str, typer.Option(help="How far back to look: 1h, 90m, 0.")] = "1h",
     after: Annotated[str, typer.Option(help="And how far on, as clocks differ.")] = "5m",
     environment: Annotated[str | None, typer.Option("--environment", "-e", help="Environment.")] = None,
     object: Annotated[str | None, typer.Option(help="Key or name; * stands for anything.")] = None,
     project: Annotated[str | None, typer.Option(help="Project key, or product name.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many suspects; 0 for all.")] = 10,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=MOST, help="How many suspects; 0 for all.")] = 10,
     output: Annotated[
         Simple | None, typer.Option("--output", "-o", help="How it is written; JSON into a pipe, else a table.")
     ] = None,

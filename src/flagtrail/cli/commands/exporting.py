@@ -9,7 +9,7 @@ import typer
 
 from flagtrail.cli.commands.asking import events
 from flagtrail.cli.commands.importing import importing
-from flagtrail.cli.options import ConfigOption, Form, QuietOption
+from flagtrail.cli.options import MOST, ConfigOption, Form, QuietOption
 from flagtrail.exports import Format
 
 
@@ -57,7 +57,7 @@ def export(
 
 def sql(
     statement: Annotated[str, typer.Argument(help="One SELECT; - reads it from stdin.")],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="How many rows; 0 for all.")] = 1000,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=MOST, help="How many rows; 0 for all.")] = 1000,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that it may take.")] = 30,
     output: Annotated[
         Form | None, typer.Option("--output", "-o", help="How they are written; a table, or jsonl in a pipe.")

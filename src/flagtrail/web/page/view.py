@@ -11,7 +11,6 @@ from flagtrail.language import NotUnderstood, parse, spell, terms
 from flagtrail.query import Query, QueryError, expanded, place_of
 from flagtrail.question import TEXT, widened
 from flagtrail.web.access import Trail
-from flagtrail.web.asking import LARGEST
 from flagtrail.web.page.shell import Reader, parameters
 from flagtrail.web.problems import Refused
 from flagtrail.when import parse_moment, parse_span
@@ -160,11 +159,9 @@ def cursor(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        _, number = place_of(text)
+        place_of(text)
     except ValueError:
-        number = -1
-    if not 0 <= number < LARGEST:
-        raise Refused(422, "after: this is no cursor of a change; go back to the newest changes")
+        raise Refused(422, "after: this is no cursor of a change; go back to the newest changes") from None
     return text
 
 

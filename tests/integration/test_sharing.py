@@ -3,12 +3,11 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,7 +21,7 @@ from sqlalchemy.engine import make_url
 
 from flagtrail.daemon import Daemon
 from flagtrail.discovery import Known
-from flagtrail.ledger import Told
+from flagtrail.ledger import Told, UnderWay
 from flagtrail.limit import Limiter
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
@@ -211,44 +210,110 @@ def limit(remaining: int, window: float | None, resets_in: float = 60.0) -> list
     return [Told("global", "", remaining, 10, resets_in, window)]
 
 
+class Asker:
+    """A worker of which each request has the same route; it knows what it has under way, as a limiter does."""
+
+    def __init__(self, shelf: Shelf, credential: str = "acme") -> None:
+        self.ledger, self.under_way = SharedLedger(shelf, credential), 0
+
+    def take(self, reserve: float = 0.2, spare: float = 0.0, route: str = "GET /list") -> float:
+        wait = self.ledger.take(route, reserve, spare, UnderWay(self.under_way, self.under_way))
+        self.under_way += wait == 0.0
+        return wait
+
+    def learn(self, told: Sequence[Told] = ()) -> None:
+        self.under_way -= 1
+        self.ledger.learn(list(told), "GET /list", UnderWay(self.under_way, self.under_way))
+
+    def took(self) -> int:
+        """Take until there is none, and return how many there were."""
+        return sum(self.take() == 0.0 for _ in range(20))
+
+
 def test_workers_take_of_a_limit_together_what_the_reserve_leaves(shelf: Shelf) -> None:
-    one, two = SharedLedger(shelf, "acme"), SharedLedger(shelf, "acme")
-    take = partial(SharedLedger.take, route="GET /list", reserve=0.2, spare=0.0)
-    assert take(one) == 0.0, "nothing is known yet"
+    one, two = Asker(shelf), Asker(shelf)
+    assert one.take() == 0.0, "nothing is known yet"
     one.learn(limit(9, 1.0))
-    with ThreadPoolExecutor(8) as pool:
-        waits = list(pool.map(take, [one, two] * 10))
-    assert waits.count(0.0) == 7
-    assert all(50 < wait <= 60.1 for wait in waits if wait)
-    two.learn(limit(8, 1.0))
-    assert take(one) > 0, "an answer from before others took the rest"
-    assert take(SharedLedger(shelf, "other")) == 0.0
-    one.learn(limit(9, 2.0, resets_in=0.2))
-    assert take(two) == 0.0
-    one.learn(limit(10, 1.0))
+    with ThreadPoolExecutor(2) as pool:  # a limiter asks once at a time
+        assert sum(pool.map(Asker.took, [one, two])) == 7
+    first, second = (one, two) if one.under_way else (two, one)
+    assert 0 < first.take() < PROBING + 0.1, "what is under way may have been counted"
+    first.learn(limit(2, 1.0))
+    if second.under_way:
+        second.learn(limit(4, 1.0))
+    assert 50 < first.take() <= 60.1, "an answer from before others took the rest"
+    assert Asker(shelf, "other").take() == 0.0
+
+
+def test_one_request_of_all_workers_finds_out_how_much_there_is(shelf: Shelf) -> None:
+    one, two = Asker(shelf), Asker(shelf)
+    assert one.take() == 0.0
+    one.learn(limit(9, 1.0, resets_in=0.2))
+    assert two.take() == 0.0
+    two.learn(limit(10, 0.5))
     time.sleep(0.25)
-    waits = [take(each) for each in (one, two, one)]
+    waits = [each.take() for each in (one, two, one)]
     assert waits[0] == 0.0, "one finds out how much there is"
     assert all(0 < wait < PROBING + 0.1 for wait in waits[1:])
     one.learn(limit(9, 3.0))
-    assert take(two) == 0.0
-    assert SharedLedger(shelf, "acme").take("GET /list", 0.2, 0.5) == 0.0
-    assert one.take("GET /list", 0.2, 0.5) > 0, "what can wait leaves half of it to others"
+    assert two.take() == 0.0
+    two.learn(limit(8, 3.0))
+    assert Asker(shelf).take(spare=0.5) == 0.0
+    assert one.take(spare=0.5) > 0, "what can wait leaves half of it to others"
+
+
+def test_what_others_have_under_way_is_not_there_whatever_an_answer_says(shelf: Shelf) -> None:
+    one, two, three = Asker(shelf), Asker(shelf), Asker(shelf)
+    assert one.take() == two.take() == two.take() == 0.0, "nobody knows of a limit yet"
+    one.learn(limit(9, 1.0, resets_in=0.2))
+    assert three.took() == 5, "9 less the reserve and the two that the vendor has not counted yet"
+    two.learn(limit(3, 1.0, resets_in=0.2))
+    time.sleep(0.25)
+    assert one.take() == 0.0, "finds out"
+    one.learn(limit(9, 2.0))
+    assert one.took() == 1, "of the former window six are under way still"
+    three.learn(limit(8, 2.0))
+    two.learn(limit(7, 2.0))
+    assert 0 < two.take() < PROBING + 0.1
+    two.learn()
+    assert 0 < two.take() < PROBING + 0.1, "an answer that says nothing was counted too"
+
+
+def test_what_a_killed_worker_had_under_way_counts_for_a_while_only(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagtrail.workers.ledger.EXPIRES", 0.5)
+    killed, other = Asker(shelf), Asker(shelf)
+    assert killed.take() == 0.0
+    killed.learn(limit(9, 1.0))
+    assert killed.took() == 7
+    assert 0 < other.take() < PROBING + 0.1
+    time.sleep(0.6)
+    assert other.take() == 0.0
+
+
+def test_a_ledger_of_an_earlier_version_is_used_on(store: Store, logged: list[Any]) -> None:
+    shelf = Shelf(store)
+    with shelf.alone(), shelf.connect() as connection:
+        connection.execute(text(f"ALTER TABLE {shelf.schema}.budget DROP COLUMN under_way"))
+    with shelf.alone():
+        assert Asker(shelf).take() == 0.0
+    assert not told(logged, "ledger_failed")
 
 
 def test_an_answer_that_tells_no_window_ends_the_finding_out_and_nothing_else(shelf: Shelf) -> None:
-    ledger = SharedLedger(shelf, "acme")
-    take = partial(ledger.take, "GET /list", 0.2, 0.0)
-    ledger.learn(limit(9, 1.0, resets_in=0.1))
+    one = Asker(shelf)
+    assert one.take() == 0.0
+    one.learn(limit(9, 1.0, resets_in=0.1))
     time.sleep(0.15)
-    assert take() == 0.0, "one finds out"
-    assert take() > 0
-    ledger.learn(limit(9, None))
-    assert take() == 0.0
-    ledger.learn(limit(3, 2.0, resets_in=30.0))
-    ledger.learn(limit(9, None))
-    assert take() == 0.0
-    assert take() > 0, "the reserve is left, whatever an answer from nobody knows when said"
+    assert one.take() == 0.0, "one finds out"
+    assert one.take() > 0
+    one.learn(limit(9, None))
+    assert one.take() == 0.0
+    one.learn(limit(3, 2.0, resets_in=30.0))
+    assert one.take() == 0.0
+    one.learn(limit(9, None))
+    assert one.take() > 1, "the reserve is left, whatever an answer from nobody knows when said"
 
 
 def test_when_the_vendor_refuses_one_worker_all_wait(shelf: Shelf) -> None:
@@ -278,8 +343,8 @@ def test_a_ledger_goes_by_the_first_name_of_the_present_sources(store: Store, ve
 
 def test_without_a_ledger_each_goes_by_the_headers(store: Store, logged: list[Any]) -> None:
     ledger = SharedLedger(Shelf(store), "acme")  # nobody has made its table
-    assert ledger.take("GET /list", 0.2, 0.0) == 0.0
-    ledger.learn(limit(1, 1.0))
+    assert ledger.take("GET /list", 0.2, 0.0, UnderWay(0, 0)) == 0.0
+    ledger.learn(limit(1, 1.0), "GET /list", UnderWay(0, 0))
     assert len(told(logged, "ledger_failed")) == 1
 
 

@@ -15,7 +15,7 @@ import pytest
 import time_machine
 from procrastinate import App
 from procrastinate.exceptions import AlreadyEnqueued
-from procrastinate.jobs import Job
+from procrastinate.jobs import Job, Status
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
@@ -35,9 +35,11 @@ from flagtrail.testing.simulator import Reply, Request
 from flagtrail.turns import Turns
 from flagtrail.workers.crew import Crew
 from flagtrail.workers.ledger import PROBING, SharedLedger
+from flagtrail.workers.planning import recall_quiet
 from flagtrail.workers.queue import Connector, Priority, Queue
+from flagtrail.workers.recovery import FORGET, FORGOTTEN, Manager, recover
 from flagtrail.workers.shelf import Behind, Listing, Shelf
-from flagtrail.workers.shift import FORGET, FORGOTTEN
+from flagtrail.workers.shift import ATTEMPTS, Shift
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
 from tests.conftest import Databases, held, shown, told
 from tests.faults.running import ALWAYS, is_whole, source_of, wait_until
@@ -367,7 +369,7 @@ def test_a_worker_without_its_database_begins_again(
 def test_a_job_that_fails_is_done_again_and_one_whose_end_was_not_noted_is_put_back(
     store: Store, vendor: LaunchDarklySimulator, logged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flagtrail.workers.shift.BEAT", 0.3)
+    monkeypatch.setattr("flagtrail.workers.recovery.BEAT", 0.3)
     monkeypatch.setattr("flagtrail.workers.shift.PAUSE", 0)
     reads = count()
     read = Session.read
@@ -464,10 +466,150 @@ def test_jobs_that_end_while_a_worker_takes_other_sources_over_are_not_given_awa
     with running(daemon):
         assert asked.wait(20)
         daemon.told.put([source, replace(source, name="other")])
+        daemon.told.put([source, replace(source, name="another")])  # and the first shift is told to end again
         time.sleep(2.5 * SETTINGS.stalled.total_seconds())
+        assert ("read", "doing") in {(job.task_name, job.status) for job in jobs(store)}, (
+            "others leave its stream alone"
+        )
         going_on.set()
         wait_until(lambda: is_whole(store, vendor), "all is read")
     assert not told(logged, "job_recovered")
+
+
+async def died(app: App, taken: int = 1) -> list[Job]:
+    """Take so many jobs as a worker that is dead by now; return them. Their source is read still."""
+    tick = "INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp) "
+    await app.connector.execute_query_async(tick + "VALUES ('plan', 'acme', extract(epoch FROM now()))")
+    worker = await app.job_manager.register_worker()
+    found = [await app.job_manager.fetch_job(queues=None, worker_id=worker) for _ in range(taken)]
+    late = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 h' WHERE id = %(worker)s"
+    await app.connector.execute_query_async(late, worker=worker)
+    return [job for job in found if job is not None]
+
+
+def test_a_job_of_a_dead_worker_is_put_back_once_however_many_find_it(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    names = {f"job {number}" for number in range(20)}
+
+    async def many(app: App) -> None:
+        assert len(await died(app, len(names))) == len(names)
+        await asyncio.gather(*(recover(app.job_manager, 2.0) for _ in range(4)))
+
+    with begun(store, source_of(vendor)) as crew:
+        for name in sorted(names):
+            crew.queue.put("recover", "acme", Priority.RECOVER, lock=name, once=name)
+        ask(crew, many)
+    assert {(job.queueing_lock, job.status) for job in jobs(store)} == {(name, "todo") for name in names}
+    assert sorted(line["lock"] for line in told(logged, "job_recovered")) == sorted(names)
+
+
+def test_a_job_is_left_to_whoever_has_it_by_now(store: Store, vendor: LaunchDarklySimulator, logged: list[Any]) -> None:
+    async def late(app: App) -> None:
+        [job] = await died(app)
+        await recover(app.job_manager, 2.0)
+        living = await app.job_manager.register_worker()
+        taken = await app.job_manager.fetch_job(queues=None, worker_id=living)
+        assert taken is not None
+        assert taken.task_kwargs == job.task_kwargs
+        await recover(app.job_manager, 2.0)
+        await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=True)  # it was only asleep
+        assert [found.status for found in jobs(store)] == ["doing"]
+        await app.job_manager.finish_job(taken, Status.SUCCEEDED, delete_job=True)
+        assert jobs(store) == []
+
+    with begun(store, source_of(vendor)) as crew:
+        crew.queue.put("recover", "acme", Priority.RECOVER, lock="one", once="one")
+        ask(crew, late)
+    assert len(told(logged, "job_recovered")) == 1
+
+
+def test_a_job_whose_like_waits_already_is_not_put_back(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    async def like(app: App) -> None:
+        await died(app)
+        crew.queue.put("recover", "acme", Priority.RECOVER, lock="one", once="one")
+        await recover(app.job_manager, 2.0)
+
+    with begun(store, source_of(vendor)) as crew:
+        crew.queue.put("recover", "acme", Priority.RECOVER, lock="one", once="one")
+        ask(crew, like)
+    assert [(job.queueing_lock, job.status) for job in jobs(store)] == [("one", "todo")]
+
+
+@pytest.mark.parametrize("stopped", ["the worker", "the source"])
+def test_a_job_that_is_stopped_goes_back_at_once_and_has_not_failed(
+    store: Store, vendor: LaunchDarklySimulator, stopped: str
+) -> None:
+    with begun(store, source_of(vendor, verify=False)) as crew:
+        [session] = crew.sessions
+        wanted = session.wanted(Reach.OLD)[0]
+        asked = len(vendor.requests)
+        shift = Shift(crew.jobs, [session.source], SETTINGS, Pulse())
+        shift.stop() if stopped == "the worker" else session.stop()
+        args = {"source": "acme", "stream": wanted.stream.name, "reach": "old"}
+        args |= {"windows": [[wanted.window.since_ms, wanted.window.until_ms, None]]}
+        job = Job(id=1, queue="acme", lock="a", queueing_lock="a", task_name="read", task_kwargs=args)
+        shift._do(job, crew.jobs.read, ATTEMPTS, args)
+        assert len(vendor.requests) == asked
+        with store.engine.connect() as connection:
+            query = f"SELECT args, scheduled_at FROM {crew.shelf.schema}.procrastinate_jobs"
+            assert list(connection.execute(text(query))) == [(args | {"attempt": ATTEMPTS}, None)]
+
+
+def test_a_wish_for_a_look_is_not_lost_in_a_tick_that_waits(store: Store, vendor: LaunchDarklySimulator) -> None:
+    with begun(store, source_of(vendor)) as crew:
+        crew.queue.put("plan", "acme", Priority.PLAN, lock="plan acme", once="plan acme", timestamp=1)
+        for _ in range(2):
+            crew.look_at(crew.sessions[0])
+        assert sorted(job.queueing_lock for job in jobs(store)) == ["look acme", "plan acme"]
+
+
+def test_a_stream_is_woken_by_what_others_store_while_it_is_read(store: Store, vendor: LaunchDarklySimulator) -> None:
+    with begun(store, source_of(vendor, verify=False)) as crew:
+        [session] = crew.sessions
+        session.look()
+        name = next(stream.name for stream in session.streams() if stream.woken_by)
+        vendor.add(resources="proj/web")  # about no environment
+        began = session.now()
+        audit_log = next(job for job in session.wanted(Reach.NEW) if job.stream.name == "audit_log")
+        assert session.read(lambda: [audit_log], Reach.NEW).new == 1
+        later = datetime.now(UTC) + timedelta(minutes=1)  # when the stream had been read to its end
+        store.note("acme", name, succeeded_at=later, settled_at=began - session.source.settle)
+        recall_quiet(session)
+        stream = next(stream for stream in session.streams() if stream.name == name)
+        assert session.quiet.is_due(stream, session.now() + timedelta(minutes=1))
+        began = session.now() + timedelta(minutes=1)
+        store.note("acme", name, settled_at=began - session.source.settle)
+        recall_quiet(session)
+        assert not session.quiet.is_due(stream, session.now() + timedelta(minutes=1))
+
+
+def test_long_upkeep_takes_no_slot_of_reading(
+    store: Store, vendor: LaunchDarklySimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ending = threading.Event(), threading.Event()
+
+    def upkeep(*told: Any) -> bool:
+        begun.set()
+        return ending.wait(60)
+
+    monkeypatch.setattr(Turns, "upkeep", upkeep)
+    queue = Queue(Shelf(store))
+    queue.open()
+    queue.put("upkeep", "acme", Priority.UPKEEP, lock="upkeep acme", once="upkeep acme")
+    queue.close()
+    few = SETTINGS.model_copy(update={"concurrency": 1})
+    source = source_of(vendor, every=timedelta(days=1))
+    daemon = Daemon([source], store, engine=lambda sources, turns: Crew(sources, turns, few))
+    with running(daemon):
+        try:
+            assert begun.wait(20)
+            daemon.look_at("acme")
+            wait_until(lambda: is_whole(store, vendor), "all is read")
+        finally:
+            ending.set()
 
 
 def test_jobs_of_sources_that_nobody_reads_any_more_are_dropped(store: Store, vendor: LaunchDarklySimulator) -> None:
@@ -509,6 +651,7 @@ def ask(crew: Crew, what: Callable[[App], Any]) -> None:
 
     async def asking() -> None:
         async with (app := App(connector=Connector(**crew.queue.pool_args))).open_async():
+            app.job_manager = Manager(app.connector)
             await what(app)
 
     asyncio.run(asking())

@@ -555,7 +555,9 @@ def test_a_job_that_is_stopped_goes_back_at_once_and_has_not_failed(
         assert len(vendor.requests) == asked
         with store.engine.connect() as connection:
             query = f"SELECT args, scheduled_at FROM {crew.shelf.schema}.procrastinate_jobs"
-            assert list(connection.execute(text(query))) == [(args | {"attempt": ATTEMPTS}, None)]
+            [(told, waits)] = connection.execute(text(query))
+        assert told == args | {"attempt": ATTEMPTS}
+        assert (waits is None) == (stopped == "the worker"), "who is not told yet does not take it again and again"
 
 
 def test_a_wish_for_a_look_is_not_lost_in_a_tick_that_waits(store: Store, vendor: LaunchDarklySimulator) -> None:

@@ -180,8 +180,8 @@ class Shift:
             ended = not stopped and do(**args)
         except Stopped:
             stopped = True
-        if stopped:  # nothing has failed: it goes on elsewhere, at once
-            self.jobs.queue.put_again(job, 0, attempt)
+        if stopped:  # nothing has failed: it goes on elsewhere, and not here again and again until we are told, too
+            self.jobs.queue.put_again(job, 0 if self._stopping.is_set() else 1, attempt)
         elif not ended and attempt < ATTEMPTS:
             self.jobs.queue.put_again(job, attempt * PAUSE, attempt + 1)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flagtrail.ledger import Ledger, Told
+from flagtrail.ledger import Ledger, Told, UnderWay
 
 RESERVE = 0.2  # share of each limit that is left to the customer's other tools, unless the config says otherwise
 LONGEST_RESET = 60.0  # seconds; the longest known limit window is LaunchDarkly's, of 10 s: more is a broken header
@@ -113,7 +113,7 @@ class Limiter:
                     now = time.monotonic()
                     wait = max(self._wait_needed(now, spare, route), self._refused_until.get(me, now) - now)
                     if wait <= 0 and self.ledger is not None:
-                        wait = self.ledger.take(route, self.reserve, spare)
+                        wait = self.ledger.take(route, self.reserve, spare, self._counted(route))
                         self._refused_until[me] = now + wait
                         if wait > LONGEST_WAIT:  # a worker elsewhere was refused: no limit takes that long
                             self._held_until = max(self._held_until, now + wait)
@@ -142,15 +142,18 @@ class Limiter:
             self._heard.add(route)
             now = time.monotonic()
             told = {(one.name, route if one.by_route else ""): one for one in allowances}
-            news = [self._shared(key, one.remaining, now) for key, one in told.items() if self._learn(key, one, now)]
+            news = []
+            for key, one in told.items():
+                self._learn(key, one, now)
+                news.append(self._shared(key, one.remaining, now, one.resets_at))
             for key, budget in self._budgets.items():
                 if key not in told and key[1] in ("", route):
                     probed = budget.probing
                     self._count_silently(budget)
                     if probed:  # nobody knows the name of the window that has begun
-                        news.append(self._shared(key, int(budget.remaining), now)._replace(window=None))
-            if self.ledger is not None and news:
-                self.ledger.learn(news)
+                        news.append(self._shared(key, int(budget.remaining), now, None))
+            if self.ledger is not None:
+                self.ledger.learn(news, route, self._counted(route))
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
@@ -195,14 +198,14 @@ class Limiter:
             self._closed = True
             self._changed.notify_all()
 
-    def _learn(self, key: tuple[str, str], told: Allowance, now: float) -> bool:
-        """Take over what an answer said of one limit, and return whether it is about a window that is not over."""
+    def _learn(self, key: tuple[str, str], told: Allowance, now: float) -> None:
+        """Take over what an answer said of one limit, unless it is about a window that is over."""
         old = self._budgets.get(key)
         resets_at = self._reset(told, now)
         same = False
         if old is not None and told.resets_at is not None and old.window is not None:
             if told.resets_at < old.window and not old.probing:
-                return False  # it was overtaken by an answer of a newer window
+                return  # it was overtaken by an answer of a newer window
             same = told.resets_at == old.window
         elif old is not None and told.resets_in is not None:
             same = abs(resets_at - old.resets_at) < SAME_RESET
@@ -220,13 +223,14 @@ class Limiter:
             new.size = new.size or max(new.most, old.size if same else old.most)
         new.size = new.size or new.most
         self._budgets[key] = new
-        return True
 
-    def _shared(self, key: tuple[str, str], left: int, now: float) -> Told:
-        """Return what an answer said, for others, who cannot know what is under way here."""
+    def _shared(self, key: tuple[str, str], left: int, now: float, window: float | None) -> Told:
+        """Return what an answer said, for others."""
         budget = self._budgets[key]
-        remaining = max(left - self._under_way[key[1]], 0)
-        return Told(*key, remaining, budget.size, max(budget.resets_at - now, AT_ONCE), budget.window)
+        return Told(*key, left, budget.size, max(budget.resets_at - now, AT_ONCE), window)
+
+    def _counted(self, route: str) -> UnderWay:
+        return UnderWay(self._under_way[""], self._under_way[route])
 
     def _reset(self, told: Allowance, now: float) -> float:
         """Return when a limit starts afresh by our clock, as exactly as all answers together tell.

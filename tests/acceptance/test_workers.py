@@ -175,10 +175,10 @@ def backfill(folder: Path, vendors: dict[str, Simulator], url: str) -> None:
     """Read a part of the same time by a command of its own."""
     config = write_config(folder, vendors, url, "backfill.toml", **SETTINGS)
     words = [*COMMAND, "backfill", "--since", "9d", "--quiet", "--config", str(config)]
-    subprocess.run(words, env=environment(), check=True, capture_output=True, timeout=60)
+    subprocess.run(words, env=environment(), check=True, capture_output=True, timeout=120)
 
 
-def wait_until(done: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def wait_until(done: Callable[[], object], what: str, seconds: float = 120.0) -> None:
     until = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < until, f"not in {seconds} s: {what}"

@@ -3,12 +3,11 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,13 +15,13 @@ import pytest
 import time_machine
 from procrastinate import App
 from procrastinate.exceptions import AlreadyEnqueued
-from procrastinate.jobs import Job
+from procrastinate.jobs import Job, Status
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from flagtrail.daemon import Daemon
 from flagtrail.discovery import Known
-from flagtrail.ledger import Told
+from flagtrail.ledger import Told, UnderWay
 from flagtrail.limit import Limiter
 from flagtrail.operating import EngineSettings
 from flagtrail.pulse import Pulse
@@ -36,9 +35,11 @@ from flagtrail.testing.simulator import Reply, Request
 from flagtrail.turns import Turns
 from flagtrail.workers.crew import Crew
 from flagtrail.workers.ledger import PROBING, SharedLedger
+from flagtrail.workers.planning import recall_quiet
 from flagtrail.workers.queue import Connector, Priority, Queue
+from flagtrail.workers.recovery import FORGET, FORGOTTEN, Manager, recover
 from flagtrail.workers.shelf import Behind, Listing, Shelf
-from flagtrail.workers.shift import FORGET, FORGOTTEN
+from flagtrail.workers.shift import ATTEMPTS, Shift
 from flagtrail_launchdarkly.simulator import LaunchDarklySimulator
 from tests.conftest import Databases, held, shown, told
 from tests.faults.running import ALWAYS, is_whole, source_of, wait_until
@@ -211,44 +212,110 @@ def limit(remaining: int, window: float | None, resets_in: float = 60.0) -> list
     return [Told("global", "", remaining, 10, resets_in, window)]
 
 
+class Asker:
+    """A worker of which each request has the same route; it knows what it has under way, as a limiter does."""
+
+    def __init__(self, shelf: Shelf, credential: str = "acme") -> None:
+        self.ledger, self.under_way = SharedLedger(shelf, credential), 0
+
+    def take(self, reserve: float = 0.2, spare: float = 0.0, route: str = "GET /list") -> float:
+        wait = self.ledger.take(route, reserve, spare, UnderWay(self.under_way, self.under_way))
+        self.under_way += wait == 0.0
+        return wait
+
+    def learn(self, told: Sequence[Told] = ()) -> None:
+        self.under_way -= 1
+        self.ledger.learn(list(told), "GET /list", UnderWay(self.under_way, self.under_way))
+
+    def took(self) -> int:
+        """Take until there is none, and return how many there were."""
+        return sum(self.take() == 0.0 for _ in range(20))
+
+
 def test_workers_take_of_a_limit_together_what_the_reserve_leaves(shelf: Shelf) -> None:
-    one, two = SharedLedger(shelf, "acme"), SharedLedger(shelf, "acme")
-    take = partial(SharedLedger.take, route="GET /list", reserve=0.2, spare=0.0)
-    assert take(one) == 0.0, "nothing is known yet"
+    one, two = Asker(shelf), Asker(shelf)
+    assert one.take() == 0.0, "nothing is known yet"
     one.learn(limit(9, 1.0))
-    with ThreadPoolExecutor(8) as pool:
-        waits = list(pool.map(take, [one, two] * 10))
-    assert waits.count(0.0) == 7
-    assert all(50 < wait <= 60.1 for wait in waits if wait)
-    two.learn(limit(8, 1.0))
-    assert take(one) > 0, "an answer from before others took the rest"
-    assert take(SharedLedger(shelf, "other")) == 0.0
-    one.learn(limit(9, 2.0, resets_in=0.2))
-    assert take(two) == 0.0
-    one.learn(limit(10, 1.0))
+    with ThreadPoolExecutor(2) as pool:  # a limiter asks once at a time
+        assert sum(pool.map(Asker.took, [one, two])) == 7
+    first, second = (one, two) if one.under_way else (two, one)
+    assert 0 < first.take() < PROBING + 0.1, "what is under way may have been counted"
+    first.learn(limit(2, 1.0))
+    if second.under_way:
+        second.learn(limit(4, 1.0))
+    assert 50 < first.take() <= 60.1, "an answer from before others took the rest"
+    assert Asker(shelf, "other").take() == 0.0
+
+
+def test_one_request_of_all_workers_finds_out_how_much_there_is(shelf: Shelf) -> None:
+    one, two = Asker(shelf), Asker(shelf)
+    assert one.take() == 0.0
+    one.learn(limit(9, 1.0, resets_in=0.2))
+    assert two.take() == 0.0
+    two.learn(limit(10, 0.5))
     time.sleep(0.25)
-    waits = [take(each) for each in (one, two, one)]
+    waits = [each.take() for each in (one, two, one)]
     assert waits[0] == 0.0, "one finds out how much there is"
     assert all(0 < wait < PROBING + 0.1 for wait in waits[1:])
     one.learn(limit(9, 3.0))
-    assert take(two) == 0.0
-    assert SharedLedger(shelf, "acme").take("GET /list", 0.2, 0.5) == 0.0
-    assert one.take("GET /list", 0.2, 0.5) > 0, "what can wait leaves half of it to others"
+    assert two.take() == 0.0
+    two.learn(limit(8, 3.0))
+    assert Asker(shelf).take(spare=0.5) == 0.0
+    assert one.take(spare=0.5) > 0, "what can wait leaves half of it to others"
+
+
+def test_what_others_have_under_way_is_not_there_whatever_an_answer_says(shelf: Shelf) -> None:
+    one, two, three = Asker(shelf), Asker(shelf), Asker(shelf)
+    assert one.take() == two.take() == two.take() == 0.0, "nobody knows of a limit yet"
+    one.learn(limit(9, 1.0, resets_in=0.2))
+    assert three.took() == 5, "9 less the reserve and the two that the vendor has not counted yet"
+    two.learn(limit(3, 1.0, resets_in=0.2))
+    time.sleep(0.25)
+    assert one.take() == 0.0, "finds out"
+    one.learn(limit(9, 2.0))
+    assert one.took() == 1, "of the former window six are under way still"
+    three.learn(limit(8, 2.0))
+    two.learn(limit(7, 2.0))
+    assert 0 < two.take() < PROBING + 0.1
+    two.learn()
+    assert 0 < two.take() < PROBING + 0.1, "an answer that says nothing was counted too"
+
+
+def test_what_a_killed_worker_had_under_way_counts_for_a_while_only(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagtrail.workers.ledger.EXPIRES", 0.5)
+    killed, other = Asker(shelf), Asker(shelf)
+    assert killed.take() == 0.0
+    killed.learn(limit(9, 1.0))
+    assert killed.took() == 7
+    assert 0 < other.take() < PROBING + 0.1
+    time.sleep(0.6)
+    assert other.take() == 0.0
+
+
+def test_a_ledger_of_an_earlier_version_is_used_on(store: Store, logged: list[Any]) -> None:
+    shelf = Shelf(store)
+    with shelf.alone(), shelf.connect() as connection:
+        connection.execute(text(f"ALTER TABLE {shelf.schema}.budget DROP COLUMN under_way"))
+    with shelf.alone():
+        assert Asker(shelf).take() == 0.0
+    assert not told(logged, "ledger_failed")
 
 
 def test_an_answer_that_tells_no_window_ends_the_finding_out_and_nothing_else(shelf: Shelf) -> None:
-    ledger = SharedLedger(shelf, "acme")
-    take = partial(ledger.take, "GET /list", 0.2, 0.0)
-    ledger.learn(limit(9, 1.0, resets_in=0.1))
+    one = Asker(shelf)
+    assert one.take() == 0.0
+    one.learn(limit(9, 1.0, resets_in=0.1))
     time.sleep(0.15)
-    assert take() == 0.0, "one finds out"
-    assert take() > 0
-    ledger.learn(limit(9, None))
-    assert take() == 0.0
-    ledger.learn(limit(3, 2.0, resets_in=30.0))
-    ledger.learn(limit(9, None))
-    assert take() == 0.0
-    assert take() > 0, "the reserve is left, whatever an answer from nobody knows when said"
+    assert one.take() == 0.0, "one finds out"
+    assert one.take() > 0
+    one.learn(limit(9, None))
+    assert one.take() == 0.0
+    one.learn(limit(3, 2.0, resets_in=30.0))
+    assert one.take() == 0.0
+    one.learn(limit(9, None))
+    assert one.take() > 1, "the reserve is left, whatever an answer from nobody knows when said"
 
 
 def test_when_the_vendor_refuses_one_worker_all_wait(shelf: Shelf) -> None:
@@ -278,8 +345,8 @@ def test_a_ledger_goes_by_the_first_name_of_the_present_sources(store: Store, ve
 
 def test_without_a_ledger_each_goes_by_the_headers(store: Store, logged: list[Any]) -> None:
     ledger = SharedLedger(Shelf(store), "acme")  # nobody has made its table
-    assert ledger.take("GET /list", 0.2, 0.0) == 0.0
-    ledger.learn(limit(1, 1.0))
+    assert ledger.take("GET /list", 0.2, 0.0, UnderWay(0, 0)) == 0.0
+    ledger.learn(limit(1, 1.0), "GET /list", UnderWay(0, 0))
     assert len(told(logged, "ledger_failed")) == 1
 
 
@@ -302,7 +369,7 @@ def test_a_worker_without_its_database_begins_again(
 def test_a_job_that_fails_is_done_again_and_one_whose_end_was_not_noted_is_put_back(
     store: Store, vendor: LaunchDarklySimulator, logged: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flagtrail.workers.shift.BEAT", 0.3)
+    monkeypatch.setattr("flagtrail.workers.recovery.BEAT", 0.3)
     monkeypatch.setattr("flagtrail.workers.shift.PAUSE", 0)
     reads = count()
     read = Session.read
@@ -399,10 +466,152 @@ def test_jobs_that_end_while_a_worker_takes_other_sources_over_are_not_given_awa
     with running(daemon):
         assert asked.wait(20)
         daemon.told.put([source, replace(source, name="other")])
+        daemon.told.put([source, replace(source, name="another")])  # and the first shift is told to end again
         time.sleep(2.5 * SETTINGS.stalled.total_seconds())
+        assert ("read", "doing") in {(job.task_name, job.status) for job in jobs(store)}, (
+            "others leave its stream alone"
+        )
         going_on.set()
         wait_until(lambda: is_whole(store, vendor), "all is read")
     assert not told(logged, "job_recovered")
+
+
+async def died(app: App, taken: int = 1) -> list[Job]:
+    """Take so many jobs as a worker that is dead by now; return them. Their source is read still."""
+    tick = "INSERT INTO procrastinate_periodic_defers (task_name, periodic_id, defer_timestamp) "
+    await app.connector.execute_query_async(tick + "VALUES ('plan', 'acme', extract(epoch FROM now()))")
+    worker = await app.job_manager.register_worker()
+    found = [await app.job_manager.fetch_job(queues=None, worker_id=worker) for _ in range(taken)]
+    late = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 h' WHERE id = %(worker)s"
+    await app.connector.execute_query_async(late, worker=worker)
+    return [job for job in found if job is not None]
+
+
+def test_a_job_of_a_dead_worker_is_put_back_once_however_many_find_it(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    names = {f"job {number}" for number in range(20)}
+
+    async def many(app: App) -> None:
+        assert len(await died(app, len(names))) == len(names)
+        await asyncio.gather(*(recover(app.job_manager, 2.0) for _ in range(4)))
+
+    with begun(store, source_of(vendor)) as crew:
+        for name in sorted(names):
+            crew.queue.put("recover", "acme", Priority.RECOVER, lock=name, once=name)
+        ask(crew, many)
+    assert {(job.queueing_lock, job.status) for job in jobs(store)} == {(name, "todo") for name in names}
+    assert sorted(line["lock"] for line in told(logged, "job_recovered")) == sorted(names)
+
+
+def test_a_job_is_left_to_whoever_has_it_by_now(store: Store, vendor: LaunchDarklySimulator, logged: list[Any]) -> None:
+    async def late(app: App) -> None:
+        [job] = await died(app)
+        await recover(app.job_manager, 2.0)
+        living = await app.job_manager.register_worker()
+        taken = await app.job_manager.fetch_job(queues=None, worker_id=living)
+        assert taken is not None
+        assert taken.task_kwargs == job.task_kwargs
+        await recover(app.job_manager, 2.0)
+        await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=True)  # it was only asleep
+        assert [found.status for found in jobs(store)] == ["doing"]
+        await app.job_manager.finish_job(taken, Status.SUCCEEDED, delete_job=True)
+        assert jobs(store) == []
+
+    with begun(store, source_of(vendor)) as crew:
+        crew.queue.put("recover", "acme", Priority.RECOVER, lock="one", once="one")
+        ask(crew, late)
+    assert len(told(logged, "job_recovered")) == 1
+
+
+def test_a_job_whose_like_waits_already_is_not_put_back(
+    store: Store, vendor: LaunchDarklySimulator, logged: list[Any]
+) -> None:
+    async def like(app: App) -> None:
+        await died(app)
+        crew.queue.put("recover", "acme", Priority.RECOVER, lock="one", once="one")
+        await recover(app.job_manager, 2.0)
+
+    with begun(store, source_of(vendor)) as crew:
+        crew.queue.put("recover", "acme", Priority.RECOVER, lock="one", once="one")
+        ask(crew, like)
+    assert [(job.queueing_lock, job.status) for job in jobs(store)] == [("one", "todo")]
+
+
+@pytest.mark.parametrize("stopped", ["the worker", "the source"])
+def test_a_job_that_is_stopped_goes_back_at_once_and_has_not_failed(
+    store: Store, vendor: LaunchDarklySimulator, stopped: str
+) -> None:
+    with begun(store, source_of(vendor, verify=False)) as crew:
+        [session] = crew.sessions
+        wanted = session.wanted(Reach.OLD)[0]
+        asked = len(vendor.requests)
+        shift = Shift(crew.jobs, [session.source], SETTINGS, Pulse())
+        shift.stop() if stopped == "the worker" else session.stop()
+        args = {"source": "acme", "stream": wanted.stream.name, "reach": "old"}
+        args |= {"windows": [[wanted.window.since_ms, wanted.window.until_ms, None]]}
+        job = Job(id=1, queue="acme", lock="a", queueing_lock="a", task_name="read", task_kwargs=args)
+        shift._do(job, crew.jobs.read, ATTEMPTS, args)
+        assert len(vendor.requests) == asked
+        with store.engine.connect() as connection:
+            query = f"SELECT args, scheduled_at FROM {crew.shelf.schema}.procrastinate_jobs"
+            [(told, waits)] = connection.execute(text(query))
+        assert told == args | {"attempt": ATTEMPTS}
+        assert (waits is None) == (stopped == "the worker"), "who is not told yet does not take it again and again"
+
+
+def test_a_wish_for_a_look_is_not_lost_in_a_tick_that_waits(store: Store, vendor: LaunchDarklySimulator) -> None:
+    with begun(store, source_of(vendor)) as crew:
+        crew.queue.put("plan", "acme", Priority.PLAN, lock="plan acme", once="plan acme", timestamp=1)
+        for _ in range(2):
+            crew.look_at(crew.sessions[0])
+        assert sorted(job.queueing_lock for job in jobs(store)) == ["look acme", "plan acme"]
+
+
+def test_a_stream_is_woken_by_what_others_store_while_it_is_read(store: Store, vendor: LaunchDarklySimulator) -> None:
+    with begun(store, source_of(vendor, verify=False)) as crew:
+        [session] = crew.sessions
+        session.look()
+        name = next(stream.name for stream in session.streams() if stream.woken_by)
+        vendor.add(resources="proj/web")  # about no environment
+        began = session.now()
+        audit_log = next(job for job in session.wanted(Reach.NEW) if job.stream.name == "audit_log")
+        assert session.read(lambda: [audit_log], Reach.NEW).new == 1
+        later = datetime.now(UTC) + timedelta(minutes=1)  # when the stream had been read to its end
+        store.note("acme", name, succeeded_at=later, settled_at=began - session.source.settle)
+        recall_quiet(session)
+        stream = next(stream for stream in session.streams() if stream.name == name)
+        assert session.quiet.is_due(stream, session.now() + timedelta(minutes=1))
+        began = session.now() + timedelta(minutes=1)
+        store.note("acme", name, settled_at=began - session.source.settle)
+        recall_quiet(session)
+        assert not session.quiet.is_due(stream, session.now() + timedelta(minutes=1))
+
+
+def test_long_upkeep_takes_no_slot_of_reading(
+    store: Store, vendor: LaunchDarklySimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ending = threading.Event(), threading.Event()
+
+    def upkeep(*told: Any) -> bool:
+        begun.set()
+        return ending.wait(60)
+
+    monkeypatch.setattr(Turns, "upkeep", upkeep)
+    queue = Queue(Shelf(store))
+    queue.open()
+    queue.put("upkeep", "acme", Priority.UPKEEP, lock="upkeep acme", once="upkeep acme")
+    queue.close()
+    few = SETTINGS.model_copy(update={"concurrency": 1})
+    source = source_of(vendor, every=timedelta(days=1))
+    daemon = Daemon([source], store, engine=lambda sources, turns: Crew(sources, turns, few))
+    with running(daemon):
+        try:
+            assert begun.wait(20)
+            daemon.look_at("acme")
+            wait_until(lambda: is_whole(store, vendor), "all is read")
+        finally:
+            ending.set()
 
 
 def test_jobs_of_sources_that_nobody_reads_any_more_are_dropped(store: Store, vendor: LaunchDarklySimulator) -> None:
@@ -444,6 +653,7 @@ def ask(crew: Crew, what: Callable[[App], Any]) -> None:
 
     async def asking() -> None:
         async with (app := App(connector=Connector(**crew.queue.pool_args))).open_async():
+            app.job_manager = Manager(app.connector)
             await what(app)
 
     asyncio.run(asking())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from flagtrail import limit
-from flagtrail.ledger import Told
+from flagtrail.ledger import Told, UnderWay
 from flagtrail.limit import Allowance, Limiter
 
 LATER = 60.0  # seconds until a limit starts afresh: longer than any test takes
@@ -216,22 +216,38 @@ class Book:
     def __init__(self) -> None:
         self.told: list[Told] = []
         self.holds: list[float] = []
+        self.counts: list[tuple[str, UnderWay]] = []
 
-    def take(self, route: str, reserve: float, spare: float) -> float:
+    def take(self, route: str, reserve: float, spare: float, under_way: UnderWay) -> float:
+        self.counts.append((route, under_way))
         return 0.0
 
-    def learn(self, told: list[Told]) -> None:
+    def learn(self, told: list[Told], route: str, under_way: UnderWay) -> None:
         self.told += told
+        self.counts.append((route, under_way))
 
     def hold(self, seconds: float) -> None:
         self.holds.append(seconds)
 
 
-def test_others_hear_nothing_of_a_window_that_is_over_and_all_of_a_refusal() -> None:
+def test_others_hear_what_is_under_way_and_of_each_answer_what_the_vendor_said() -> None:
+    limiter = Limiter(ledger=(book := Book()))
+    for route in ("GET /list", "GET /one"):
+        assert limiter.acquire(route=route)
+    limiter.release([Allowance("all", 9, 10, LATER)], route="GET /list")
+    limiter.release(route="GET /one")
+    assert book.counts == [
+        ("GET /list", UnderWay(0, 0)), ("GET /one", UnderWay(1, 0)), ("GET /list", UnderWay(1, 0)),
+        ("GET /one", UnderWay(0, 0)),
+    ]  # fmt: skip
+    assert [one.remaining for one in book.told] == [9], "less nothing: what is under way is told beside it"
+
+
+def test_others_hear_of_which_window_an_answer_is_and_all_of_a_refusal() -> None:
     book = Book()
     limiter = spent(Limiter(ledger=book), Allowance("all", 9, 10, 20.0, resets_at=2000.0))
     spent(limiter, Allowance("all", 0, 10, 10.0, resets_at=1990.0))
-    assert [(one.remaining, one.window) for one in book.told] == [(9, 2000.0)]
+    assert [(one.remaining, one.window) for one in book.told] == [(9, 2000.0), (0, 1990.0)]
     spent(limiter := Limiter(ledger=book), Allowance("all", 0, 10, 0.05, resets_at=1000.0))
     spent(limiter)
     assert (book.told[-1].remaining, book.told[-1].window) == (9, None), (

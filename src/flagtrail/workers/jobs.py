@@ -29,10 +29,14 @@ PRIORITY = {Reach.NEW: Priority.NEWEST, Reach.OLD: Priority.OLDER}
 log = structlog.get_logger()
 
 
+class Stopped(Exception):
+    """A job did not come to its end because its worker was told to stop, or its source was exchanged."""
+
+
 class Jobs:
     """The jobs of one worker; `find` returns its session of a source, None when it has none (any more).
 
-    Each returns whether it came to its end; else it is to be done again.
+    Each returns whether it came to its end; else it is to be done again. Raises Stopped when nothing else kept it.
     """
 
     def __init__(self, turns: Turns, queue: Queue, find: Callable[[str], Session | None]) -> None:
@@ -56,7 +60,8 @@ class Jobs:
 
     def put_plan(self, source: str) -> None:
         """Let a source be planned soon; raises StoreError."""
-        self.queue.put("plan", source, Priority.PLAN, lock=f"plan {source}", once=f"plan {source}")
+        # Not as a tick: one that waits may turn out not to be due, and what was wished for would be lost with it.
+        self.queue.put("plan", source, Priority.PLAN, lock=f"plan {source}", once=f"look {source}")
 
     def read(self, source: str, stream: str, reach: str, windows: list[list[Any]]) -> bool:
         """Read what nobody has read yet of windows of a stream; what is too much at once is put back."""
@@ -69,7 +74,7 @@ class Jobs:
 
         def reading(turn: Turn) -> Report:
             report = session.read(lambda: wanted, Reach(reach), turn, most)
-            if report.left and not report.error:
+            if report.left and not (report.error or report.stopped):
                 self._put_read(session, report.left, Reach(reach))
             return report
 
@@ -79,12 +84,12 @@ class Jobs:
     def upkeep(self, source: str, timestamp: int | None = None) -> bool:
         """Delete what is too old, fetch full forms, and let streams be verified of which that is due."""
         session = self.find(source)
-        return session is None or self.turns.upkeep(session, self._put_verifications) is not None
+        return session is None or _ended(session, self.turns.upkeep(session, self._put_verifications))
 
     def verify(self, source: str, stream: str) -> bool:
         """Verify what is due of one stream."""
         session = self.find(source)
-        return session is None or self.turns.verify(session, stream) is not None
+        return session is None or _ended(session, self.turns.verify(session, stream))
 
     def _put_reads(self, session: Session) -> None:
         recall_quiet(session)
@@ -112,10 +117,19 @@ class Jobs:
 
     def _finished(self, session: Session, report: Report | None) -> bool:
         """Return whether a job that reads came to its end, and remember a vendor that could not be reached."""
-        if report is None or report.stopped:
+        if not _ended(session, report) or report is None:
             return False
+        if report.stopped:
+            raise Stopped
         if report.error and not report.refused and report.error != session.discovery.failed:
             self._down_until[report.source] = time.monotonic() + DOWN
         if self.turns.after is not None:
             self.turns.after(report)
         return True
+
+
+def _ended(session: Session, result: object) -> bool:
+    """Return whether a turn came to its end; raises Stopped."""
+    if result is None and session.stopping.is_set():
+        raise Stopped
+    return result is not None

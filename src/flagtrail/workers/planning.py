@@ -11,7 +11,7 @@ from flagtrail.database import guarded
 from flagtrail.reach import NEWEST
 from flagtrail.report import News
 from flagtrail.schema import EVENT
-from flagtrail.store import SourceState, Store
+from flagtrail.store import SourceState, Store, StreamState
 from flagtrail.sync import Session
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -57,7 +57,7 @@ def recall_quiet(session: Session) -> None:
     streams = session.streams(whole=False)
     ahead = session.now() - datetime.now(UTC)  # the session thinks in the vendor's time
     states = [state for state in store.streams() if state.source == name and state.succeeded_at]
-    looked = {state.stream: state.succeeded_at + ahead for state in states if state.succeeded_at}
+    looked = {state.stream: _begun(session, state, ahead) for state in states}
     heard = {state.log or state.stream for state in states} - {state.log for state in states if state.error}
     edge = session.now() - NEWEST - session.source.settle
     place = (EVENT.c.stream, EVENT.c.project, EVENT.c.environment)
@@ -65,3 +65,10 @@ def recall_quiet(session: Session) -> None:
     with guarded(store.shown), store.engine.connect() as connection:
         rows = connection.execute(query.group_by(*place)).all()
     session.quiet.recall(streams, looked, heard, {News(*row[:3]): row[3] + ahead for row in rows})
+
+
+def _begun(session: Session, state: StreamState, ahead: timedelta) -> datetime:
+    """Return when the last look at a stream began: what others have stored since may be about what it did not see."""
+    assert state.succeeded_at is not None
+    ended = state.succeeded_at + ahead
+    return min(ended, state.settled_at + session.source.settle) if state.settled_at else ended

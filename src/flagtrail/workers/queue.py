@@ -23,6 +23,7 @@ from flagtrail.workers.shelf import Shelf
 EVERYBODY = "*"  # the queue of what every worker can do; no source may have this name
 LONGEST = 39  # characters of a queue's name, without what follows: PostgreSQL takes no longer name of a channel
 SOON = "!"  # ends the name of a source's queue of what is not to wait for others
+SPARE = "+"  # ends that of what takes only what is left over, and may take long
 CONNECTIONS = 4  # at most, of each pool
 
 
@@ -35,7 +36,8 @@ class Priority(IntEnum):
 def queue_of(source: str, priority: Priority) -> str:
     """Return the name of a source's queue of such jobs: a worker takes jobs of the sources that it knows."""
     short = f"{source[: LONGEST - 13]}-{sha256(source.encode()).hexdigest()[:12]}"
-    return (source if len(source) <= LONGEST else short) + (SOON if priority >= Priority.NEWEST else "")
+    which = SOON if priority >= Priority.NEWEST else "" if priority >= Priority.OLDER else SPARE
+    return (source if len(source) <= LONGEST else short) + which
 
 
 def pool_args(engine: Engine, schema: str) -> dict[str, Any]:

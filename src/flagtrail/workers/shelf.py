@@ -26,6 +26,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS {schema}.budget (
     resets_at timestamptz NOT NULL, span double precision, probing boolean NOT NULL DEFAULT false,
     PRIMARY KEY (credential, name, route)
 );
+ALTER TABLE {schema}.budget ADD COLUMN IF NOT EXISTS under_way jsonb NOT NULL DEFAULT '{{}}';
 CREATE UNLOGGED TABLE IF NOT EXISTS {schema}.held (credential text PRIMARY KEY, until timestamptz NOT NULL);
 """
 RECALL = """

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from procrastinate import App, JobContext
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Job, Status
+from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker as Taker
 
@@ -20,21 +20,15 @@ from flagtrail.pulse import Pulse
 from flagtrail.roster import BEAT
 from flagtrail.source import Source
 from flagtrail.turns import UPKEEP
-from flagtrail.window import EPOCH
-from flagtrail.workers.jobs import Jobs
+from flagtrail.workers.jobs import Jobs, Stopped
 from flagtrail.workers.planning import DAY, STEPS, cron, step
 from flagtrail.workers.queue import EVERYBODY, Connector, Priority, queue_of
+from flagtrail.workers.recovery import Manager, look_after, recover
 
 ATTEMPTS = 3  # of a job that could not be finished; after that a later tick lets it come again
 PAUSE = 5  # seconds between them, and more each time
 AGAIN = 5.0  # seconds until a worker begins again whose database failed
 SPARE = 2  # threads for what is no job: names of hosts are looked up in one, and a lost connection must be made anew
-FORGOTTEN = 2 * DAY  # seconds without a tick after which nobody reads a source any more
-FORGET = """
-DELETE FROM procrastinate_jobs WHERE status = 'todo' AND args ? 'source' AND NOT EXISTS (
-    SELECT FROM procrastinate_periodic_defers AS tick WHERE tick.periodic_id = args->>'source'
-        AND tick.defer_timestamp > extract(epoch FROM clock_timestamp()) - %(forgotten)s)
-"""
 
 log = structlog.get_logger()
 
@@ -101,14 +95,16 @@ class Shift:
         names = [source.name for source in self.sources]
         soon = [EVERYBODY, *(queue_of(name, Priority.NEWEST) for name in names)]
         late = [queue_of(name, Priority.OLDER) for name in names]
+        spare = [queue_of(name, Priority.UPKEEP) for name in names]
         many = self.settings.concurrency
         few = max(many // 4, 1)  # so that what is new finds somebody, however long everybody takes over what is old
-        loop.set_default_executor(ThreadPoolExecutor(many + few + SPARE, thread_name_prefix="worker"))
+        loop.set_default_executor(ThreadPoolExecutor(many + 2 * few + SPARE, thread_name_prefix="worker"))
         beating = asyncio.create_task(self._beat())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._take(self._app(ticks=True), [*soon, *late], many))
                 group.create_task(self._take(self._app(ticks=False), soon, few))
+                group.create_task(self._take(self._app(ticks=False), spare, few))
         finally:
             beating.cancel()
 
@@ -126,7 +122,10 @@ class Shift:
                 fetch_job_polling_interval=1.0, abort_job_polling_interval=self.patience * 10,
                 update_heartbeat_interval=self.patience / 4, stalled_worker_timeout=self.patience,
             )  # fmt: skip
-            beside = [asyncio.create_task(do(app.job_manager, taker)) for do in (self._look_after, self._show_life)]
+            manager = app.job_manager
+            beside = [asyncio.create_task(each) for each in (
+                look_after(manager, taker, self._running), self._show_life(manager, taker),
+            )]  # fmt: skip
             try:
                 await taker.run()  # type: ignore[no-untyped-call]
             finally:
@@ -137,6 +136,7 @@ class Shift:
     def _app(self, *, ticks: bool) -> App:
         """Return Procrastinate with our jobs, and the ticks of each source."""
         app = App(connector=Connector(**self.jobs.queue.pool_args), periodic_defaults={"max_delay": DAY})
+        app.job_manager = Manager(app.connector)
         for name in ("read", "verify"):
             self._task(app, name)
         plan, upkeep = self._task(app, "plan"), self._task(app, "upkeep")
@@ -150,10 +150,12 @@ class Shift:
                     queueing_lock=once, priority=priority, task_kwargs={"source": source.name},
                 )(task)  # fmt: skip
         # Without a lock: a worker that dies over it must not keep others from it.
-        recover = app.task(name="recover", queue=EVERYBODY, queueing_lock="recover", pass_context=True)(self._recover)
+        recovering = app.task(name="recover", queue=EVERYBODY, queueing_lock="recover", pass_context=True)(
+            self._recover
+        )
         often = max(each for each in STEPS if each <= max(self.patience / 4, 1))
         if ticks:
-            app.periodic(cron=cron(often), priority=Priority.RECOVER)(recover)
+            app.periodic(cron=cron(often), priority=Priority.RECOVER)(recovering)
         return app
 
     def _task(self, app: App, name: str) -> Any:
@@ -163,10 +165,7 @@ class Shift:
             assert context.job.id is not None
             self._running.add(context.job.id)
             try:
-                if not do(**args) and attempt < ATTEMPTS:
-                    # One that was told to stop goes on elsewhere, at once.
-                    seconds = 0 if self._stopping.is_set() else attempt * PAUSE
-                    self.jobs.queue.put_again(context.job, seconds, attempt + 1)
+                self._do(context.job, do, attempt, args)
             except StoreError as error:
                 log.error("job_lost", task=name, error=str(error))
             finally:
@@ -174,12 +173,21 @@ class Shift:
 
         return app.task(name=name, pass_context=True)(task)
 
+    def _do(self, job: Job, do: Callable[..., bool], attempt: int, args: dict[str, Any]) -> None:
+        """Do a job; what did not come to its end waits again. Raises StoreError."""
+        try:
+            stopped = self._stopping.is_set()  # while it was taken
+            ended = not stopped and do(**args)
+        except Stopped:
+            stopped = True
+        if stopped:  # nothing has failed: it goes on elsewhere, and not here again and again until we are told, too
+            self.jobs.queue.put_again(job, 0 if self._stopping.is_set() else 1, attempt)
+        elif not ended and attempt < ATTEMPTS:
+            self.jobs.queue.put_again(job, attempt * PAUSE, attempt + 1)
+
     async def _recover(self, context: JobContext, timestamp: int) -> None:
-        """Give the jobs of workers that show no sign of life to others, and drop those of sources that are gone."""
-        manager = context.app.job_manager
-        for job in await manager.get_stalled_jobs(seconds_since_heartbeat=self.patience):
-            await _put_back(manager, job)
-        await manager.connector.execute_query_async(FORGET, forgotten=FORGOTTEN)
+        """Do what keeps the queue whole."""
+        await recover(context.app.job_manager, self.patience)
 
     async def _show_life(self, manager: JobManager, taker: Taker) -> None:
         """Tell others that we live: Procrastinate does not any more once it only waits for the last jobs to end."""
@@ -188,28 +196,3 @@ class Shift:
                 with suppress(ConnectorException):
                     await manager.update_heartbeat(taker.worker_id)
             await asyncio.sleep(self.patience / 4)
-
-    async def _look_after(self, manager: JobManager, taker: Taker) -> None:
-        """Put back jobs that count as ours and are not: noting an end may have failed."""
-        strange: set[int | None] = set()
-        while True:
-            with suppress(ConnectorException):
-                found = await manager.list_jobs_async(status=Status.DOING.value, worker_id=taker.worker_id or 0)
-                lost = {job.id: job for job in found if job.id not in self._running}
-                for number in lost.keys() & strange:
-                    await _put_back(manager, lost[number])
-                strange = set(lost)
-            await asyncio.sleep(BEAT)
-
-
-async def _put_back(manager: JobManager, job: Job) -> None:
-    """Let a job wait again that nobody does."""
-    assert job.id is not None
-    try:
-        await manager.retry_job(job, retry_at=EPOCH)  # at once, whatever the clock of this machine says
-    except ConnectorException:  # its like waits already, or it has ended just now
-        try:
-            await manager.finish_job_by_id_async(job.id, Status.ABORTED, delete_job=True)
-        except ConnectorException:
-            return
-    log.warning("job_recovered", task=job.task_name, lock=job.lock)

@@ -18,6 +18,26 @@ from flagtrail import logs
 from flagtrail.store import Store
 from flagtrail.testing.simulator import Simulator
 
+LONGEST = ("test_soak", "test_workers", "test_crash", "test_life")  # of those that run flagtrail as its users do
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, a share of it in each process, so that none is left alone with it in the end."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.path.parent.name == "acceptance"]
+    long.sort(key=lambda item: item.path.stem not in LONGEST)
+    rest = [item for item in items if item.path.parent.name != "acceptance"]
+    if processes == 1:
+        return
+    found: list[pytest.Item] = []
+    for process in range(processes):  # each is given as many tests, in their order
+        share = long[process::processes]
+        size = max(len(items) * (process + 1) // processes - len(found) - len(share), 0)
+        found += [*share, *rest[:size]]
+        del rest[:size]
+    items[:] = found
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_log() -> None:

@@ -34,7 +34,7 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
 def insert_into(table: Table, dialect: Dialect) -> Any:
     """Return the dialect's own INSERT, which can say what happens to rows that are there already."""
     if dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert  # takes a tenth of the time to start
+        from sqlalchemy.dialects.postgresql import insert  # every start would pay for it
 
         return insert(table)
     from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite

@@ -1,6 +1,6 @@
 """What both databases keep in a column: instants, numbers, documents.
 
-PostgreSQL's own types are imported only where that is the database: they take a tenth of the time to start.
+PostgreSQL's own types are imported only where that is the database: every start would pay for them.
 """
 
 from datetime import UTC, datetime

@@ -1,5 +1,6 @@
 """What people type finds what is meant: names of places and their keys, any alphabet, words that begin with a digit."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +18,22 @@ from flagtrail.store import Store
 from flagtrail.window import from_ms
 
 
+def stored(store: Store, told: Mapping[str, Mapping[str, Any]], *, gathered: bool = False) -> None:
+    """Store an event for each id, with these values, one after the other; gather them when that is asked for."""
+    store.register("acme", "launchdarkly", Stream("audit_log"))
+    usual = {"action": "created", "vendor_action": "x"}
+    pairs = [
+        (Event(vendor_id=id, occurred_at=from_ms(number), **(usual | dict(values))), {"id": id})
+        for number, (id, values) in enumerate(told.items())
+    ]
+    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    if gathered:
+        Gathering(store.engine).catch_up()
+
+
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("gathered", [False, True])
 def test_a_place_is_asked_for_by_its_key_and_by_every_name_that_it_had(store: Store, gathered: bool) -> None:
-    store.register("acme", "launchdarkly", Stream("audit_log"))
     told = {
         "old name": {"environment": "prod", "environment_name": "Live", "project": "web"},
         "new name": {"environment": "prod", "environment_name": "Production EU", "project": "web"},
@@ -28,13 +41,7 @@ def test_a_place_is_asked_for_by_its_key_and_by_every_name_that_it_had(store: St
         "another": {"environment": "test", "environment_name": "Test", "project": "app", "project_name": "Web shop"},
         "nowhere": {},
     }
-    pairs = [
-        (Event(vendor_id=id, occurred_at=from_ms(number), action="created", vendor_action="x", **places), {"id": id})
-        for number, (id, places) in enumerate(told.items())
-    ]
-    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
-    if gathered:
-        Gathering(store.engine).catch_up()
+    stored(store, told, gathered=gathered)
 
     def found(**asked: Any) -> set[str]:
         query = Query(limit=0, **asked)
@@ -54,7 +61,6 @@ def test_a_place_is_asked_for_by_its_key_and_by_every_name_that_it_had(store: St
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("gathered", [False, True])
 def test_a_key_is_left_out_by_a_name_only_where_it_means_the_same(store: Store, gathered: bool) -> None:
-    store.register("acme", "launchdarkly", Stream("audit_log"))
     told = {
         "staging": {"project": "web", "environment": "test", "environment_name": "Staging"},
         "other": {"project": "app", "environment": "test", "environment_name": "Test"},
@@ -63,13 +69,7 @@ def test_a_key_is_left_out_by_a_name_only_where_it_means_the_same(store: Store, 
         "live too": {"project": "web", "environment": "prod"},
         "odd": {"project": "web", "object_name": "x\x1fy", "object_key": "", "environment": "\x1f"},
     }
-    pairs = [
-        (Event(vendor_id=id, occurred_at=from_ms(number), action="created", vendor_action="x", **places), {"id": id})
-        for number, (id, places) in enumerate(told.items())
-    ]
-    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
-    if gathered:
-        Gathering(store.engine).catch_up()
+    stored(store, told, gathered=gathered)
 
     def found(**asked: Any) -> set[str]:
         return {row["vendor_id"] for row in events(store, Query(limit=0, **asked))}
@@ -82,27 +82,16 @@ def test_a_key_is_left_out_by_a_name_only_where_it_means_the_same(store: Store, 
 
 
 def test_a_name_may_stand_for_any_number_of_keys(store: Store) -> None:
-    store.register("acme", "launchdarkly", Stream("audit_log"))
-    places = [{"project": f"p{number}", "project_name": f"Project {number}"} for number in range(520)]
-    pairs = [
-        (Event(vendor_id=str(at), occurred_at=from_ms(at), action="created", vendor_action="x", **place), {"id": at})
-        for at, place in enumerate(places)
-    ]
-    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    stored(store, {str(at): {"project": f"p{at}", "project_name": f"Project {at}"} for at in range(520)})
     for project in ("project*", "*"):
         assert sum(1 for _ in events(store, Query(limit=0, project=project))) == 520
 
 
 @pytest.mark.usefixtures("tiny")
 def test_case_does_not_matter_in_any_alphabet(store: Store) -> None:
-    store.register("acme", "launchdarkly", Stream("audit_log"))
     values = {"action": "Übernommen", "environment": "Größe", "object_key": "kasse-Ü", "object_name": "Übersicht"}
     people = {"actor_name": "Žofie Černá", "actor_email": "ŽOFIE@example.com"}
-    pairs = [
-        (Event(vendor_id=id, occurred_at=from_ms(number), vendor_action="x", **told), {"id": id})
-        for number, (id, told) in enumerate({"1": values | people, "2": {"action": "created"}}.items())
-    ]
-    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
+    stored(store, {"1": values | people, "2": {}})
     asked = {
         "object": ["übersicht", "ÜBER*", "*SICHT", "*ERS*", "KASSE-ü", "kasse-ü*", "Kasse*"],
         "actor": ["žofie", "ČERN", "žofie č*", "*@EXAMPLE.com"],
@@ -123,7 +112,6 @@ def test_case_does_not_matter_in_any_alphabet(store: Store) -> None:
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("gathered", [False, True])
 def test_words_that_begin_with_a_digit_are_found(store: Store, gathered: bool) -> None:
-    store.register("acme", "launchdarkly", Stream("audit_log"))
     texts = [
         "deploy 0e1f2a9, 12% of users",
         "4e12ab9c",
@@ -131,13 +119,7 @@ def test_words_that_begin_with_a_digit_are_found(store: Store, gathered: bool) -
         "Q1 e1f2a9",
         "é2e5",
     ]
-    pairs = [
-        (Event(vendor_id=str(n), occurred_at=from_ms(n), action="created", vendor_action="x", comment=told), {"id": n})
-        for n, told in enumerate(texts)
-    ]
-    store.add("acme", "launchdarkly", [Reading("audit_log", pairs)])
-    if gathered:
-        Gathering(store.engine).catch_up()
+    stored(store, {str(number): {"comment": told} for number, told in enumerate(texts)}, gathered=gathered)
     for asked, found in {
         "0e1f2a9": "02", '"0e1f2a9"': "02", "0E1F": "02", "4e12ab9c": "12", "4e12": "12", '"4e12ab9c 0e1f2a9"': "2",
         '"4e12"': "", "12": "0", '"deploy 0e1f2a9 12"': "0", "1": "02", "q1": "3", "e1f2a9": "3", '"1 5e3x 2026"': "2",

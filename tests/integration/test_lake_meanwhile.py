@@ -1,7 +1,7 @@
 """Whatever happens while the lake is written or read, and wherever it lies, no row and no promise is lost."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,13 @@ def once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, first: Callable
     monkeypatch.setattr(owner, name, doing)
 
 
+def wanted(store: Store, tmp_path: Path) -> tuple[Path, datetime]:
+    """Return where a lake goes, and when the second of two events happened; all since the first is wanted."""
+    add(store, 1, 40)
+    store.register("acme", "v", Stream(LOG), wanted_since=START)
+    return tmp_path / "lake", START + timedelta(days=40)
+
+
 def test_who_is_forgotten_while_the_lake_is_written_is_in_no_file_after_the_next_time(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,9 +107,7 @@ def test_what_moves_out_of_a_crowded_month_meanwhile_is_in_one_month(
 def test_a_claim_that_is_taken_back_while_the_lake_is_opened_is_not_made(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, later = tmp_path / "lake", START + timedelta(days=40)
-    add(store, 1, 40)
-    store.register("acme", "v", Stream(LOG), wanted_since=START)
+    path, later = wanted(store, tmp_path)
     follow(store, path)
 
     def keep() -> None:
@@ -116,9 +121,7 @@ def test_a_claim_that_is_taken_back_while_the_lake_is_opened_is_not_made(
 def test_what_is_deleted_while_the_lake_is_written_is_not_claimed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, later = tmp_path / "lake", START + timedelta(days=40)
-    add(store, 1, 40)
-    store.register("acme", "v", Stream(LOG), wanted_since=START)
+    path, later = wanted(store, tmp_path)
     once(monkeypatch, Keeper, "_drain", lambda: delete_older(store, "acme", later, seconds=5))
     follow(store, path)
     assert [row["number"] for row in in_lake(path)] == [2]

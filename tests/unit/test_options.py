@@ -4,13 +4,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flagtrail.cli.options import Asking, EnvironmentOption, QueryArgument
+from flagtrail.cli.options import Asking, EnvironmentOption, LinkedOption, QueryArgument
 
 app = typer.Typer()
 
 
 @app.command(cls=Asking)
-def asked(query: QueryArgument = None, environment: EnvironmentOption = None, limit: int = 50) -> None:
+def asked(
+    query: QueryArgument = None, environment: EnvironmentOption = None, limit: int = 50, linked: LinkedOption = False
+) -> None:
     """Print what was understood."""
     typer.echo(f"{query} {environment} {limit}")
 
@@ -22,6 +24,8 @@ def asked(query: QueryArgument = None, environment: EnvironmentOption = None, li
         (["-environment:test,dev", "--limit", "3"], "-environment:test,dev None 3"),
         (["--limit", "3", "-e", "production", "-actor:bot action:x"], "-actor:bot action:x ['production'] 3"),
         (["-e", "production", "--", "-rollback"], "-rollback ['production'] 50"),
+        (["--limit", "3", "--linked", "-actor:bot"], "-actor:bot None 3"),
+        (["-e", "-odd:name"], "None ['-odd:name'] 50"),
         (["-eproduction"], "None ['production'] 50"),
     ],
 )

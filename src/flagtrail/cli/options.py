@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 from flagtrail.errors import ConfigError
 from flagtrail.when import parse_moment
 
-MOST = 10**9  # rows that may be asked for at once; larger numbers fit no database
+MOST = 10**9  # rows that may be asked for at once: more than there are, and a number that every database takes
 FAILED = 1  # the exit code when some source failed
 UNWANTED = re.compile(r'-(?:"|[a-z]\w+:)', re.IGNORECASE)  # how a question begins that begins with what is not wanted
 
@@ -38,9 +38,14 @@ class Asking(TyperCommand):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Read the arguments; a condition is never taken for options that are written together."""
-        conditions = [] if "--" in args else [each for each in args if UNWANTED.match(each)]
-        if conditions:
-            args = [*(each for each in args if not UNWANTED.match(each)), "--", *conditions]
+        flags = {name for each in self.params if getattr(each, "is_flag", False) for name in each.opts}
+        options: list[str] = []
+        conditions: list[str] = []
+        for each in args:
+            is_value = bool(options) and options[-1].startswith("-") and options[-1] not in flags
+            (conditions if UNWANTED.match(each) and not is_value else options).append(each)
+        if conditions and "--" not in args:
+            args = [*options, "--", *conditions]
         return super().parse_args(ctx, args)
 
 
